@@ -1,0 +1,292 @@
+"""
+Act on this minion's Asterisk, and look at what is on its way to Odoo.
+
+Actions go over the minion bus to the engine ``asterisk_ami``, which holds the one AMI session.
+"""
+
+import logging
+import os
+import uuid
+
+import salt.utils.event
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+try:
+    from pbxlib import keyfile, pillar
+    from pbxlib.errors import PbxError, SettingsError
+    from pbxlib.events import EventMap
+    from pbxlib.lock import EngineLock
+    from pbxlib.outbox import Outbox
+
+    MISSING = None
+except ImportError as error:
+    MISSING = str(error)
+
+log = logging.getLogger(__name__)
+
+__virtualname__ = "asterisk"
+
+# How much longer than the action itself the bus may take.
+BUS_PATIENCE = 2.0
+
+
+def __virtual__():
+    if MISSING:
+        return False, f"{MISSING}: apply asterisk-formula.bridge, which installs what is missing"
+    return __virtualname__
+
+
+def manager_action(action, timeout=5, no_wait=False, as_list=None):
+    """
+    Perform an AMI action and return Asterisk's answer: a list of dicts, the reply first, then
+    the events of its list. ``content`` holds the lines of a command's output.
+
+    action
+        The action's headers, a dict: ``Action`` and what it takes. A list as a value sends the
+        header once for each of its items.
+
+    timeout: 5
+        Seconds to wait for the answer.
+
+    no_wait: False
+        Return ``True`` at once, without waiting for an answer.
+
+    as_list: None
+        ``False`` returns the reply alone, without the events of its list.
+
+    The exit code is not 0 when Asterisk answers ``Response: Error``, and when the bridge does
+    not run.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.manager_action '{"Action": "Ping"}'
+    """
+    if not isinstance(action, dict) or not action.get("Action"):
+        raise SaltInvocationError(
+            f'{action!r} is not an action: write its headers, such as \'{{"Action": "Ping"}}\''
+        )
+    _need_engine()
+    channel = uuid.uuid4().hex
+    request = dict(action, reply_channel=channel, timeout=timeout, as_list=as_list)
+    tag = f"ami_reply/{channel}"
+    with salt.utils.event.get_event(
+        "minion", sock_dir=__opts__["sock_dir"], opts=__opts__, listen=not no_wait
+    ) as bus:
+        if not no_wait:
+            # Before the request, or the reply could come first.
+            bus.connect_pub()
+            bus.subscribe(tag)
+        if not bus.fire_event(request, "ami_action"):
+            raise CommandExecutionError("The minion bus does not take events: is the minion up?")
+        if no_wait:
+            return True
+        answer = bus.get_event(wait=timeout + BUS_PATIENCE, tag=tag)
+    if answer is None:
+        raise CommandExecutionError(
+            f"The bridge did not answer {action['Action']} within {timeout} s. Whether Asterisk "
+            "performed it is unknown"
+        )
+    reply = answer["Reply"]
+    if reply and reply[0].get("Response") == "Error":
+        __context__["retcode"] = 1
+    return reply
+
+
+def _need_engine():
+    if not EngineLock.held(os.path.join(pillar.folder(__opts__), "asterisk_ami.lock")):
+        raise CommandExecutionError(
+            "The engine asterisk_ami does not run on this minion: see 'systemctl status "
+            "salt-minion' and the minion's log, or apply asterisk-formula.bridge"
+        )
+
+
+def ping():
+    """
+    Whether Asterisk answers over AMI: ``True``, or its error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.ping
+    """
+    reply = manager_action({"Action": "Ping"})[0]
+    return True if reply.get("Response") == "Success" else reply.get("Message", reply)
+
+
+def status():
+    """
+    The PBX in one dict: ``asterisk`` (version), ``started`` (its own local time), ``channels``
+    (active calls' channels), ``ami`` (connected, or why not), ``outbox`` (items that wait),
+    ``failed`` (items set aside), ``error`` (the last one of the delivery to Odoo).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.status
+    """
+    result = {"asterisk": None, "started": None, "channels": None, "ami": "connected"}
+    try:
+        settings = manager_action({"Action": "CoreSettings"})[0]
+        if settings.get("Response") == "Success":
+            now = manager_action({"Action": "CoreStatus"})[0]
+            result["asterisk"] = settings.get("AsteriskVersion")
+            result["started"] = f"{now.get('CoreStartupDate')} {now.get('CoreStartupTime')}"
+            result["channels"] = int(now.get("CoreCurrentCalls") or 0)
+        else:
+            result["ami"] = settings.get("Message")
+    except CommandExecutionError as error:
+        result["ami"] = str(error)
+        __context__["retcode"] = 1
+    waiting = outbox()
+    result.update(outbox=waiting["depth"], failed=waiting["failed"], error=waiting.get("error"))
+    return result
+
+
+def outbox():
+    """
+    What is on its way to Odoo: ``depth`` (items that wait), ``failed`` (set aside), ``oldest``
+    (seconds), what was ``delivered``, ``dropped``, gone ``stale`` or ``superseded``, the last
+    ``error`` and the ``next_try`` (epoch seconds) while Odoo cannot be reached.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.outbox
+    """
+    with _outbox() as box:
+        return box.status()
+
+
+def outbox_failed(limit=100):
+    """
+    The items that Odoo's handlers failed on too often, with their errors, oldest first.
+
+    limit: 100
+        How many at the most.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.outbox_failed
+    """
+    with _outbox() as box:
+        return box.failed(limit)
+
+
+def outbox_retry(*ids):
+    """
+    Send items that were set aside again: those of ``ids``, or all. Returns how many.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.outbox_retry
+        salt-call asterisk.outbox_retry 6f1d2c3b4a596877
+    """
+    with _outbox() as box:
+        return box.retry([str(item) for item in ids] or None)
+
+
+def outbox_drop(*ids):
+    """
+    Delete items that were set aside: those of ``ids``; ``all`` for all. Returns how many.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.outbox_drop 6f1d2c3b4a596877
+        salt-call asterisk.outbox_drop all
+    """
+    if not ids:
+        raise SaltInvocationError("Say which items to delete, by id, or 'all'")
+    with _outbox() as box:
+        return box.drop(None if ids == ("all",) else [str(item) for item in ids])
+
+
+class _outbox:
+    """The outbox of this minion, closed at the end; its errors as Salt's."""
+
+    def __enter__(self):
+        try:
+            self._box = Outbox(os.path.join(pillar.folder(__opts__), "outbox.sqlite"))
+        except PbxError as error:
+            raise CommandExecutionError(str(error)) from error
+        return self._box
+
+    def __exit__(self, kind, error, trace):
+        self._box.close()
+        if isinstance(error, PbxError):
+            raise CommandExecutionError(str(error)) from error
+
+
+def bus_event(tag, data):
+    """
+    Send an event of the Salt bus to Odoo by the routes of pillar ``asterisk:bus_events``.
+    Reactor SLS call this. Returns how many routes took it.
+
+    tag
+        The event's tag.
+
+    data
+        Its data, a dict. The handler in Odoo gets it with ``tag`` added.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.bus_event salt/minion/pbx1/start '{"id": "pbx1"}'
+    """
+    routes = EventMap.of(_settings()).bus_routes(tag, data)
+    event = dict(data, tag=tag)
+    items = [route.item(pattern, event) for pattern, route in routes if route.model]
+    if items:
+        with _outbox() as box:
+            box.put(items)
+    return len(items)
+
+
+def settings_errors():
+    """
+    What is wrong in the pillar key ``asterisk``: a list of lines, each with the key's path, what
+    was found and what to write. Empty when all is well.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.settings_errors
+    """
+    try:
+        pillar.check(__pillar__.get("asterisk"))
+    except SettingsError as error:
+        return error.problems
+    return []
+
+
+def _settings():
+    try:
+        return pillar.check(__pillar__.get("asterisk"))
+    except SettingsError as error:
+        raise CommandExecutionError(str(error)) from error
+
+
+def secret(name):
+    """
+    The generated secret ``name`` of this minion: made on first use, kept in a file of mode 0600
+    beside the minion's configuration. For templates; what it returns is a secret.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.secret ami
+    """
+    return keyfile.get(pillar.keys(__opts__), name)

@@ -1,0 +1,89 @@
+"""
+The event map that Odoo developers write, brought into the pillar.
+
+Each minion's own Odoo settings (pillar ``asterisk:odoo``) are used to read the records of
+``asterisk_plus.event`` as that PBX's user; their routes are added to those that the pillar has.
+When Odoo cannot be asked, its last answer serves.
+
+.. code-block:: yaml
+
+    ext_pillar:
+      - odoo_events: {}
+"""
+
+import json
+import logging
+import os
+import sys
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 5.0
+
+
+def __virtual__():
+    library = os.path.join(__opts__["extension_modules"], "utils")
+    if library not in sys.path:
+        sys.path.append(library)
+    try:
+        import pbxlib.odoo  # noqa: F401
+    except ImportError as error:
+        return False, f"{error}: run 'salt-run saltutil.sync_all'"
+    return True
+
+
+def ext_pillar(minion_id, pillar, *args, **kwargs):
+    """The keys ``events``, ``bus_events`` and ``events_serial`` of ``asterisk``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 pillar.item asterisk:events
+    """
+    given = pillar.get("asterisk") or {}
+    if not (given.get("odoo") or {}).get("url"):
+        return {}
+    known = _ask(given, minion_id)
+    if known is None:
+        return {}
+    return {
+        "asterisk": {
+            "events": _merged(given.get("events"), known["events"]),
+            "bus_events": _merged(given.get("bus_events"), known["bus_events"]),
+            "events_serial": known["serial"],
+        }
+    }
+
+
+def _ask(given, minion_id):
+    from pbxlib import settings
+    from pbxlib.errors import PbxError
+    from pbxlib.odoo import Client
+
+    kept = os.path.join(__opts__["cachedir"], "asterisk", f"events-{minion_id}.json")
+    try:
+        odoo = settings.resolve({"odoo": dict(given["odoo"])})["odoo"]
+        odoo.update(connect_timeout=TIMEOUT, read_timeout=TIMEOUT)
+        known = Client(odoo).call("asterisk_plus.event", "get_map")
+        settings.save(kept, known)
+        return known
+    except PbxError as error:
+        last = settings.load(kept)
+        log.warning(
+            "The event map of %s is %s: %s",
+            minion_id,
+            "the last one that Odoo gave" if last else "without Odoo's records",
+            error,
+        )
+        return last
+
+
+def _merged(ours, theirs):
+    """Routes of both; one that names the same model and method as ours stays ours."""
+    merged = {name: list(routes) for name, routes in (ours or {}).items()}
+    for name, routes in theirs.items():
+        mine = merged.setdefault(name, [])
+        taken = {(route.get("model"), route.get("method")) for route in mine}
+        mine += [route for route in routes if (route["model"], route["method"]) not in taken]
+    return json.loads(json.dumps(merged))

@@ -1,0 +1,214 @@
+"""
+The bridge: one AMI session, its events into the outbox and on the bus, actions from the bus.
+
+It reconnects for as long as it lives. Nothing here knows Salt: the bus is an object with
+``send(tag, data)`` and ``events(list)`` (see :class:`pbxlib.bus.BusWriter`).
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+
+from asterisk.manager import ManagerAuthException, ManagerException
+from pbxlib.backoff import Backoff
+from pbxlib.session import Manager
+
+from pbxlib import actions, cdr, filters
+from pbxlib.errors import OutboxError, PbxError
+from pbxlib.events import EventMap
+
+log = logging.getLogger(__name__)
+
+# A refused login is mended by a person; asking more often only fills Asterisk's security log.
+REFUSED_PAUSE = 60.0
+
+
+class Bridge:
+    """Bridges one Asterisk. ``settings``: resolved. ``secret()`` returns the AMI secret."""
+
+    def __init__(self, settings, secret, outbox, bus):
+        self._settings = settings
+        self._secret = secret
+        self._outbox = outbox
+        self._bus = bus
+        self._map = EventMap.of(settings)
+        self._session = None
+        self._trouble = "it has not connected yet"
+        self._heard = None
+        self._changed = threading.Event()
+        self._stopping = False
+        self.counters = {"matched": 0, "stored": 0, "lost": 0, "reconnects": 0}
+
+    # The session -------------------------------------------------------------------------
+
+    def run(self):
+        """Connect, and connect again, until :meth:`stop`."""
+        backoff = Backoff(first=1.0, cap=60.0)
+        said = None
+        while not self._stopping:
+            self._changed.clear()
+            try:
+                session = self._connect()
+            except ManagerAuthException as error:
+                wait, state, self._trouble = REFUSED_PAUSE, "refused", self._refusal(error)
+            except (ManagerException, PbxError, OSError) as error:
+                wait, state, self._trouble = backoff.next(), "disconnected", self._absence(error)
+            else:
+                backoff.reset()
+                said = None
+                self._serve(session)
+                continue
+            if said != self._trouble:
+                said = self._trouble
+                log.error("%s", said)
+                self._tell(state)
+            self._changed.wait(wait)
+
+    def _refusal(self, error):
+        ami = self._settings["ami"]
+        return (
+            f"Asterisk refused the AMI login {ami['username']!r} ({error}): asterisk:ami:username "
+            "or asterisk:ami:secret differs from manager.conf. Apply the formula again"
+        )
+
+    def _absence(self, error):
+        ami = self._settings["ami"]
+        return (
+            f"Asterisk's AMI at {ami['host']}:{ami['port']} cannot be reached ({error}): is "
+            "Asterisk running, and is asterisk:ami right?"
+        )
+
+    def _connect(self):
+        ami = self._settings["ami"]
+        session = Manager(
+            ping_interval=ami["ping_interval"],
+            connect_timeout=ami["connect_timeout"],
+            action_timeout=ami["action_timeout"],
+        )
+        tls = ssl.create_default_context(cafile=ami["ca_file"]) if ami["tls"] else None
+        try:
+            session.connect(ami["host"], ami["port"], tls=tls)
+            session.set_wanted(self._map.wanted)
+            session.on_frames = self._take
+            session.login(ami["username"], self._secret(), events="off")
+            for action in filters.filter_actions(session.version, self._map.wanted):
+                filters.check(session.request(action))
+            session.request({"Action": "Events", "EventMask": "on"})
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _serve(self, session):
+        """Stay until the session ends or other settings ask for a new one."""
+        self.counters["reconnects"] += 1
+        self._session = session
+        self._trouble = None
+        log.info("Connected to Asterisk's AMI, %s", session.version)
+        self._tell("connected")
+        session.on_close = lambda _reason: self._changed.set()
+        if session.connected():
+            self._changed.wait()
+        self._heard = time.monotonic()
+        self._session = None
+        reason = session.close_reason
+        session.close()
+        if self._stopping:
+            return
+        if reason is None:
+            log.info("Settings of the AMI session changed: connecting anew")
+            return
+        self._trouble = f"Asterisk's AMI connection ended: {reason}"
+        log.warning("%s", self._trouble)
+        self._tell("disconnected")
+
+    def _tell(self, state):
+        gap = None if self._heard is None else round(time.monotonic() - self._heard, 3)
+        data = {"state": state, "gap": gap}
+        if self._trouble:
+            data["reason"] = self._trouble
+        self._bus.send("asterisk/ami/state", data)
+
+    def configure(self, settings):
+        """Use other settings. A changed map takes effect at once; changed AMI settings, or
+        events that Asterisk does not yet send, by a new session."""
+        before, self._settings = self._settings, settings
+        wanted = self._map.wanted
+        self._map = EventMap.of(settings)
+        session = self._session
+        if before["ami"] != settings["ami"]:
+            self._changed.set()
+        elif session is not None and self._map.wanted != wanted:
+            session.set_wanted(self._map.wanted)
+            for action in filters.filter_actions(session.version, self._map.wanted - wanted):
+                session.submit(action, None, self._widened)
+
+    def _widened(self, outcome):
+        if isinstance(outcome, Exception):
+            log.warning("Asterisk did not take a new event filter: %s", outcome)
+            self._changed.set()
+
+    def stop(self):
+        """Make :meth:`run` return."""
+        self._stopping = True
+        self._changed.set()
+
+    # Events ------------------------------------------------------------------------------
+
+    def _take(self, events):
+        """Route the wanted events of one read: one commit, then their copies on the bus."""
+        items, matched = [], []
+        for event in events:
+            if event.get("Event") == "Cdr":
+                event = cdr.in_utc(event)
+            routes = self._map.routes(event)
+            if routes:
+                matched.append(event)
+            items += [route.item(event["Event"], event) for route in routes if route.model]
+        self.counters["matched"] += len(matched)
+        if items:
+            try:
+                self.counters["stored"] += self._outbox.put(items)
+            except OutboxError as error:
+                self.counters["lost"] += len(items)
+                log.critical("%s events for Odoo are lost: %s", len(items), error)
+        if matched:
+            self._bus.events(matched)
+
+    # Actions -----------------------------------------------------------------------------
+
+    def perform(self, request):
+        """Perform an ``ami_action`` of the bus; the reply goes out as ``ami_reply/…``."""
+        headers = {key: value for key, value in request.items() if not key.startswith("_")}
+        channel = headers.pop("reply_channel", None)
+        timeout = headers.pop("timeout", None)
+        as_list = headers.pop("as_list", None)
+
+        def answer(outcome):
+            if isinstance(outcome, Exception):
+                outcome = [failure(str(outcome), headers.get("ActionID"))]
+            elif as_list is False:
+                outcome = outcome[:1]
+            if channel:
+                self._bus.send(f"ami_reply/{channel}", {"Reply": outcome})
+
+        ami = self._settings["ami"]
+        session = self._session
+        try:
+            actions.check(headers, ami["allow_actions"], ami["allow_applications"])
+            if session is None:
+                raise ManagerException(self._trouble or "Asterisk is not connected")
+            session.submit(headers, timeout, answer)
+        except (ManagerException, PbxError) as error:
+            answer(error)
+
+
+def failure(message, action_id=None):
+    """A message in the form of AMI's own errors, for what did not get as far as Asterisk."""
+    reply = {"Response": "Error", "Message": message, "content": ""}
+    if action_id:
+        reply["ActionID"] = action_id
+    return reply

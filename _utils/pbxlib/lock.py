@@ -1,0 +1,68 @@
+"""
+One engine a minion: an exclusive lock, and an end when the minion ends.
+
+A minion killed with ``-9`` leaves its engines running when systemd kills only the main process
+(``KillMode=process``), and a minion with several masters starts every engine once a master.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import threading
+
+log = logging.getLogger(__name__)
+
+
+class EngineLock:
+    """The lock file at ``path``. It is let go when the process ends, however it ends."""
+
+    def __init__(self, path):
+        self.path = path
+        self._file = None
+
+    def take(self):
+        """Wait until no other process holds the lock."""
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("Another process holds %s: waiting until it ends", self.path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._file = descriptor
+
+    def release(self):
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @staticmethod
+    def held(path):
+        """Whether some process holds the lock at ``path``."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def leave_with_parent():
+    """End this process (by SIGTERM) when its parent ends. A thread waits; nothing polls."""
+    descriptor = os.pidfd_open(os.getppid())
+    threading.Thread(target=_await_end, args=(descriptor,), daemon=True).start()
+
+
+def _await_end(descriptor):
+    select.select([descriptor], [], [])
+    log.warning("The minion that started this engine has ended: leaving")
+    os.kill(os.getpid(), signal.SIGTERM)

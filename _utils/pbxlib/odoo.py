@@ -1,0 +1,234 @@
+"""
+The Odoo client: one method of one model, called over JSON-2 (Odoo 19 on) or JSON-RPC (before).
+
+Which of the two is found out once, by asking for the server's version. Every answer that is not
+the method's result is told apart and said in words that name the setting to mend:
+
+=====================  ===========================================================
+OdooUnreachable        no connection, no answer, 5xx: try again later
+OdooTimeout            the read timed out: the request may still be running
+OdooTooLarge           413: a proxy refuses a body of this size
+OdooRefused            401, 403, 404, 422 and their names in JSON-RPC: a setting is wrong
+OdooFailed             the method itself raised: Odoo's error name and message
+=====================  ===========================================================
+
+Sources: Odoo 19 ``odoo/addons/rpc/controllers/json2.py``; Odoo 14 ``odoo/http.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+
+import urllib3
+
+from pbxlib.errors import (
+    OdooFailed,
+    OdooRefused,
+    OdooTimeout,
+    OdooTooLarge,
+    OdooUnreachable,
+)
+
+_JSON2_SINCE = 19
+_ERRORS_OF_SETTINGS = {
+    "odoo.exceptions.AccessDenied": "the login or API key is wrong: see asterisk:odoo:login and "
+    "asterisk:odoo:api_key",
+    "odoo.exceptions.AccessError": "the login of asterisk:odoo:login lacks the right: it must be "
+    "in the group Asterisk Plus / Agent",
+}
+
+
+class Client:
+    """A connection to one Odoo database as one user.
+
+    ``settings``: the resolved section ``odoo`` (see :mod:`pbxlib.settings`). TLS is verified
+    against the system's authorities, or those in ``ca_file``.
+    """
+
+    def __init__(self, settings):
+        missing = [key for key in ("url", "database", "login", "api_key") if not settings[key]]
+        if missing:
+            raise OdooRefused(
+                "Odoo is not set up: the pillar lacks "
+                + ", ".join(f"asterisk:odoo:{key}" for key in missing)
+            )
+        self._settings = settings
+        self._api = None if settings["api"] == "auto" else settings["api"]
+        self._uid = None
+        try:
+            context = ssl.create_default_context(cafile=settings["ca_file"])
+        except OSError as error:
+            raise OdooRefused(
+                f"asterisk:odoo:ca_file {settings['ca_file']} cannot be read: {error}"
+            ) from error
+        self._pool = urllib3.PoolManager(
+            maxsize=1,
+            ssl_context=context,
+            retries=False,
+            timeout=urllib3.Timeout(
+                connect=settings["connect_timeout"], read=settings["read_timeout"]
+            ),
+        )
+
+    def close(self):
+        self._pool.clear()
+
+    def call(self, model, method, **arguments):
+        """The result of ``model.method(**arguments)``: any JSON value. Raises as above."""
+        if self._api is None:
+            self._api = self._find_api()
+        if self._api == "json2":
+            return self._json2(model, method, arguments)
+        return self._execute_kw(model, method, arguments)
+
+    def _find_api(self):
+        status, body = self._post(
+            "/jsonrpc", _rpc("common", "version", []), {"Content-Type": "application/json"}
+        )
+        if status == 404:
+            return "json2"  # an Odoo that has dropped JSON-RPC
+        self._check_status(status, body, "/jsonrpc")
+        version = _json(body)["result"]["server_version_info"][0]
+        # Odoo online says 'saas~19'.
+        number = int(str(version).rsplit("~", 1)[-1].split(".")[0])
+        return "json2" if number >= _JSON2_SINCE else "jsonrpc"
+
+    def _json2(self, model, method, arguments):
+        path = f"/json/2/{model}/{method}"
+        status, body = self._post(
+            path,
+            arguments,
+            {
+                "Content-Type": "application/json",
+                "Authorization": f"bearer {self._settings['api_key']}",
+                "X-Odoo-Database": self._settings["database"],
+            },
+        )
+        if status == 200:
+            return _json(body)
+        self._check_status(status, body, path)
+
+    def _execute_kw(self, model, method, arguments):
+        database, key = self._settings["database"], self._settings["api_key"]
+        if self._uid is None:
+            login = [database, self._settings["login"], key, {}]
+            self._uid = self._jsonrpc("common", "authenticate", login)
+            if not self._uid:
+                raise OdooRefused(
+                    f"{self._where()} refused the login {self._settings['login']!r}: "
+                    + _ERRORS_OF_SETTINGS["odoo.exceptions.AccessDenied"]
+                )
+        return self._jsonrpc(
+            "object", "execute_kw", [database, self._uid, key, model, method, [], arguments]
+        )
+
+    def _jsonrpc(self, service, method, arguments):
+        status, body = self._post(
+            "/jsonrpc", _rpc(service, method, arguments), {"Content-Type": "application/json"}
+        )
+        if status != 200:
+            self._check_status(status, body, "/jsonrpc")
+        answer = _json(body)
+        if "error" in answer:
+            self._raise_named(answer["error"].get("data") or answer["error"])
+        return answer.get("result")
+
+    def _post(self, path, payload, headers):
+        url = self._settings["url"] + path
+        try:
+            response = self._pool.request(
+                "POST", url, body=json.dumps(payload).encode(), headers=headers, redirect=False
+            )
+        except urllib3.exceptions.ReadTimeoutError:
+            raise OdooTimeout(
+                f"{self._where()} did not answer within {self._settings['read_timeout']:g} s "
+                "(asterisk:odoo:read_timeout)"
+            ) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise OdooUnreachable(f"{self._where()} cannot be reached: {_reason(error)}") from None
+        return response.status, response.data
+
+    def _check_status(self, status, body, path):
+        """Raise what an HTTP status other than 200 means."""
+        where = self._where()
+        if status == 413:
+            raise OdooTooLarge(f"{where} refuses a request of this size: see its proxy's limit")
+        if status >= 500 and b'"name"' not in body:
+            raise OdooUnreachable(f"{where} answered {status}")
+        if 300 <= status < 400:
+            raise OdooRefused(
+                f"{where} redirects {path}: write the address it redirects to in asterisk:odoo:url"
+            )
+        try:
+            error = _json(body)
+        except OdooUnreachable:
+            error = None
+        if status == 401:
+            raise OdooRefused(
+                f"{where} answered 401: the API key in asterisk:odoo:api_key is wrong"
+            )
+        if status == 404 and error is None:
+            raise OdooRefused(
+                f"{where} answered 404: there is no database "
+                f"{self._settings['database']!r} (asterisk:odoo:database), or asterisk:odoo:url "
+                "is not an Odoo"
+            )
+        if status == 404:
+            raise OdooRefused(
+                f"{where} answered 404: {_said(error)}. Is the addon asterisk_plus installed?"
+            )
+        if status == 403:
+            raise OdooRefused(
+                f"{where} answered 403: "
+                + _ERRORS_OF_SETTINGS["odoo.exceptions.AccessError"]
+                + f" ({_said(error)})"
+            )
+        if status == 422:
+            raise OdooRefused(
+                f"{where} answered 422: {_said(error)}. The addon asterisk_plus in Odoo and the "
+                "formula on this PBX are of different versions"
+            )
+        if isinstance(error, dict) and error.get("name"):
+            self._raise_named(error)
+        raise OdooUnreachable(f"{where} answered {status}")
+
+    def _raise_named(self, error):
+        name = error.get("name", "")
+        if name in _ERRORS_OF_SETTINGS:
+            raise OdooRefused(f"{self._where()}: {_ERRORS_OF_SETTINGS[name]} ({_said(error)})")
+        if "OperationalError" in name or "InterfaceError" in name:
+            raise OdooUnreachable(f"{self._where()}: its database does not answer: {_said(error)}")
+        raise OdooFailed(f"{self._where()} failed with {name}: {_said(error)}")
+
+    def _where(self):
+        return f"Odoo at {self._settings['url']}"
+
+
+def _rpc(service, method, arguments):
+    return {
+        "jsonrpc": "2.0",
+        "method": "call",
+        "id": 1,
+        "params": {"service": service, "method": method, "args": arguments},
+    }
+
+
+def _json(body):
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise OdooUnreachable("Odoo's answer is not JSON: is a proxy in between?") from None
+
+
+def _said(error):
+    message = error.get("message") if isinstance(error, dict) else error
+    return str(message or "no reason given").strip().splitlines()[0][:300]
+
+
+def _reason(error):
+    """The innermost words of urllib3's nested errors."""
+    while getattr(error, "reason", None) is not None and isinstance(error.reason, Exception):
+        error = error.reason
+    text = str(error)
+    return text.split(": ", 1)[1] if text.startswith("<") and ": " in text else text

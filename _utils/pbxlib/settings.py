@@ -1,0 +1,246 @@
+"""
+Settings: the pillar key ``asterisk``, its defaults and its one validator.
+
+:func:`resolve` takes the pillar as Salt compiled it and returns every setting, defaults filled
+in. What is wrong is gathered, not stopped at: :class:`~pbxlib.errors.SettingsError` carries one
+line for each fault, and each line names the key's path, what was found and what to write.
+
+The last good settings are kept in a file (mode 0600) in the minion's cache, because engines
+start before the master is reached: :func:`save` and :func:`load`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from urllib.parse import urlsplit
+
+from pbxlib.errors import SettingsError
+
+FOREVER = None
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def duration(value):
+    """Seconds as a float for ``10``, ``0.5``, ``'10s'``, ``'5m'``, ``'2h'``, ``'7d'``, ``'1w'``.
+
+    ``'forever'`` is ``None``. Raises ``ValueError`` with words for a person.
+    """
+    if value == "forever":
+        return FOREVER
+    number, unit = value, 1
+    if isinstance(value, str) and value[-1:] in _UNITS:
+        number, unit = value[:-1], _UNITS[value[-1]]
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        seconds = float(number) * unit
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is not a duration: write 30s, 5m, 2h, 7d or forever") from None
+    if not 0 <= seconds < 1e10:
+        raise ValueError(f"{value!r} is not a duration: it must be from 0 to 300 years")
+    return seconds
+
+
+def _finite(value):
+    seconds = duration(value)
+    if seconds is FOREVER:
+        raise ValueError("'forever' cannot stand here: write 30s, 5m or 2h")
+    return seconds
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text: put it in quotes")
+    return value
+
+
+def _whole(low, high):
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _flag(value):
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _one_of(*names):
+    def check(value):
+        if value not in names:
+            raise ValueError(f"{value!r} is unknown: write one of {', '.join(names)}")
+        return value
+
+    return check
+
+
+def _texts(value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{value!r} is not a list of texts")
+    return value
+
+
+def _mapping(value):
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a mapping of names to values")
+    return value
+
+
+def _path(value):
+    if not _text(value).startswith("/"):
+        raise ValueError(f"{value!r} is not an absolute path")
+    return value
+
+
+def _url(value):
+    parts = urlsplit(_text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value!r} is not an address: write https://odoo.example.com")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError(
+            f"{value!r} would send the key and the call records in clear text: write https://, "
+            "or put a TLS proxy before Odoo"
+        )
+    return value.rstrip("/")
+
+
+# A leaf is (default, check); a dict is a section; None as default means "not set".
+# Sections that only the formula's SLS files read are checked for their type alone here: their
+# keys are Asterisk's own.
+SCHEMA = {
+    "install": {
+        "method": ("package", _one_of("package", "source", "none")),
+        "packages": (None, _texts),
+        "repository": (None, _mapping),
+        "source": (None, _mapping),
+    },
+    "ami": {
+        "host": ("127.0.0.1", _text),
+        "port": (5038, _whole(1, 65535)),
+        "username": ("salt", _text),
+        "secret": (None, _text),
+        "tls": (False, _flag),
+        "ca_file": (None, _path),
+        "connect_timeout": (10, _finite),
+        "ping_interval": (30, _finite),
+        "action_timeout": (5, _finite),
+        "allow_actions": ([], _texts),
+        "allow_applications": ([], _texts),
+        "read": (None, _texts),
+        "write": (None, _texts),
+    },
+    "odoo": {
+        "url": (None, _url),
+        "database": (None, _text),
+        "login": (None, _text),
+        "api_key": (None, _text),
+        "api": ("auto", _one_of("auto", "json2", "jsonrpc")),
+        "ca_file": (None, _path),
+        "connect_timeout": (10, _finite),
+        # Odoo's own retries of a conflicting transaction take up to 30 s.
+        "read_timeout": (90, _finite),
+        "heartbeat": (60, _finite),
+    },
+    "outbox": {
+        "batch_items": (200, _whole(1, 10000)),
+        "batch_bytes": (512 * 1024, _whole(1024, 64 * 1024 * 1024)),
+        "batch_wait": (0.025, _finite),
+        "tries": (8, _whole(1, 1000)),
+        "retry_first": (2, _finite),
+        "retry_cap": (600, _finite),
+        "keep": ("7d", duration),
+        "max_rows": (2_000_000, _whole(1000, 100_000_000)),
+        "max_bytes": (2 * 1024**3, _whole(1024 * 1024, 2**40)),
+    },
+    "events": ({}, _mapping),
+    "bus_events": ({}, _mapping),
+    "events_serial": (None, _text),
+    "config": ({}, _mapping),
+    "endpoints": ({}, _mapping),
+    "dialplan": ({}, _mapping),
+    "hub": ({}, _mapping),
+}
+
+
+def resolve(pillar):
+    """All settings, with defaults, from the value of the pillar key ``asterisk``.
+
+    Returns a nested dict that mirrors :data:`SCHEMA`, durations in seconds. ``events`` and
+    ``bus_events`` are returned as written: :class:`pbxlib.events.EventMap` compiles them.
+
+    Raises :class:`~pbxlib.errors.SettingsError`, whose ``problems`` is a list of lines.
+    """
+    problems = []
+    settings = _section(SCHEMA, pillar if pillar is not None else {}, "asterisk", problems)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _section(schema, given, path, problems):
+    if not isinstance(given, dict):
+        problems.append(f"{path}: {given!r} is not a mapping of settings")
+        return {}
+    for key in given:
+        if key not in schema:
+            near = difflib.get_close_matches(str(key), schema, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(schema)}"
+            problems.append(f"{path}:{key}: there is no such setting; {hint}")
+    settings = {}
+    for key, spec in schema.items():
+        if isinstance(spec, dict):
+            section = {} if given.get(key) is None else given[key]
+            settings[key] = _section(spec, section, f"{path}:{key}", problems)
+            continue
+        default, check = spec
+        value = given.get(key)
+        if value is None:
+            value = default
+        if value is None:
+            settings[key] = None
+            continue
+        try:
+            settings[key] = check(value)
+        except ValueError as error:
+            problems.append(f"{path}:{key}: {_masked(key, error)}")
+    return settings
+
+
+def _masked(key, error):
+    # A wrong secret must not reach the log by way of its own error.
+    if key in ("secret", "api_key"):
+        return "it is not text: put it in quotes"
+    return str(error)
+
+
+def load(path):
+    """The settings that :func:`save` wrote, or ``None`` when there are none that can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def save(path, settings):
+    """Write ``settings`` to ``path``, mode 0600, whole or not at all."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".settings-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(settings, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
