@@ -1,0 +1,2 @@
+# Odoo 14.
+install_odoo odoo-14
