@@ -1,0 +1,22 @@
+# A PBX from pillar: Asterisk, its files, its service, and the bridge to Odoo.
+{%- from 'asterisk-formula/map.jinja' import asterisk with context %}
+{%- set method = asterisk.install.method %}
+{%- set synced = 'asterisk.settings_errors' in salt %}
+
+include:
+  - asterisk-formula.extensions
+{%- if method in ('package', 'source') %}
+  - asterisk-formula.{{ method }}
+{%- endif %}
+{%- if synced or not opts.test %}
+  - asterisk-formula.config
+  - asterisk-formula.service
+  - asterisk-formula.bridge
+{%- else %}
+
+asterisk-unsynced:
+  test.show_notification:
+    - text: >-
+        This minion has not the formula's modules yet, and test=True does not sync them.
+        Run saltutil.sync_all to see the rest of what would be done.
+{%- endif %}

@@ -1,0 +1,51 @@
+# Asterisk under the host's service manager, and changed files put in force.
+{%- from 'asterisk-formula/map.jinja' import asterisk, config, files with context %}
+{%- set apply = {} %}
+{%- for file in config %}
+{%-   do apply.setdefault((files.get(file) or {}).get('apply', 'all'), []).append(file) %}
+{%- endfor %}
+
+include:
+  - asterisk-formula.config
+
+{%- if asterisk.install.method != 'none' %}
+
+asterisk-service:
+  service.running:
+    - name: {{ asterisk.service }}
+    - enable: true
+    - require:
+      - sls: asterisk-formula.config
+{%- endif %}
+
+{%- for module in apply if module != 'restart' %}
+
+asterisk-reload-{{ module }}:
+  asterisk.reloaded:
+    - name: {{ module }}
+    - require:
+      - sls: asterisk-formula.config
+{%-   if asterisk.install.method != 'none' %}
+      - service: asterisk-service
+{%-   endif %}
+    - onchanges:
+{%-   for file in apply[module] %}
+      - file: asterisk-{{ file }}
+{%-   endfor %}
+{%- endfor %}
+
+{%- if 'restart' in apply %}
+
+asterisk-restart:
+  asterisk.restarted:
+    - name: {{ asterisk.service }}
+    - require:
+      - sls: asterisk-formula.config
+{%-   for module in apply if module != 'restart' %}
+      - asterisk: asterisk-reload-{{ module }}
+{%-   endfor %}
+    - onchanges:
+{%-   for file in apply.restart %}
+      - file: asterisk-{{ file }}
+{%-   endfor %}
+{%- endif %}
