@@ -16,7 +16,7 @@ if [ ! -e set-up ]; then
     mount -t proc proc merged/proc
     mount --bind /dev/null merged/dev/null
     chroot merged /usr/bin/env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 HOST="$HOST" TIMEZONE="$TIMEZONE" \
-        /bin/bash -euo pipefail < "$ROLE"
+        /bin/bash -euo pipefail < <(cat "$(dirname "$ROLE")/common.sh" "$ROLE")
     umount merged/dev/null merged/proc
     touch set-up
 fi

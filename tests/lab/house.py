@@ -1,0 +1,258 @@
+"""
+The whole house on the lab's hosts: what an administrator does by README.md, as functions.
+
+The demonstration and the lab tests stand on it. A :class:`House` remembers nothing but what the
+hosts themselves say, so that every function can be called again.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from labhosts import authority, inventory, network, places  # noqa: E402
+
+ADMIN_KEY = "/root/odoo-admin-api-key"
+PBX_PILLAR = """\
+# Written by the lab. What a PBX is: two phones, a dialplan, and where its Odoo is.
+asterisk:
+  endpoints:
+    '101': {callerid: '"Ada Lovelace" <101>'}
+    '102': {callerid: '"Grace Hopper" <102>'}
+  config:
+    extensions.conf:
+      from-internal:
+        exten:
+          - _1XX,1,Dial(PJSIP/${EXTEN},20)
+          - '600,1,Answer()'
+          - '600,2,Wait(1)'
+          - '600,3,Hangup()'
+"""
+TOP = """\
+base:
+  'pbx*':
+    - pbx
+    - {{ grains.id }}
+"""
+# Runs in Odoo's own shell: what an administrator does on the server's form.
+CONNECT = """
+import json
+given = json.loads({given!r})
+Server = env["asterisk_plus.server"]
+server = Server.search([("minion_id", "=", given["minion"])]) or Server.create(
+    {{"name": given["minion"].upper(), "minion_id": given["minion"]}})
+server.write({{
+    "salt_api_url": given["url"], "salt_api_user": given["user"],
+    "salt_api_password": given["password"], "salt_api_ca": given["ca"],
+}})
+key = None if given["has_key"] else server.generate_agent_key()
+login = server.agent_user_id.login
+env.cr.commit()
+print("RESULT " + json.dumps({{"id": server.id, "login": login, "key": key}}))
+"""
+MAKE_ADMIN_KEY = """
+import json
+from datetime import datetime, timedelta
+admin = env.ref("base.user_admin")
+admin.write({"group_ids": [(4, env.ref("asterisk_plus.group_manager").id)]})
+make = env(user=admin.id)["res.users.apikeys"]._generate
+key = make("rpc", "lab", datetime.now() + timedelta(days=30))
+env.cr.commit()
+print("RESULT " + json.dumps(key))
+"""
+
+
+class House:
+    """The hub, the PBXs and Odoo of this clone's lab."""
+
+    def __init__(self):
+        self._lab = places.Lab()
+        self._key = None
+
+    # Hosts -------------------------------------------------------------------------------
+
+    def lab(self, *arguments, **options):
+        """Run ``tests/lab/lab``. Raises ``CalledProcessError``."""
+        return subprocess.run([HERE / "lab", *arguments], check=True, **options)
+
+    def run(self, host, *command, stdin="", check=True, timeout=300):
+        """Run a command on a host: its ``CompletedProcess``, output as text."""
+        done = subprocess.run(
+            [HERE / "lab", "exec", host, "--", *command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode:
+            raise RuntimeError(
+                f"{host}: {' '.join(command)} ended with {done.returncode}:\n"
+                f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            )
+        return done
+
+    def write(self, host, path, text):
+        """Write a file of mode 0600 on a host."""
+        self.run(host, "install", "-m", "600", "/dev/stdin", path, stdin=text)
+
+    def address(self, host):
+        """A host's address, as text."""
+        return str(network.address(self._lab, inventory.HOSTS[host]))
+
+    # Salt --------------------------------------------------------------------------------
+
+    def salt(self, minion, function, *arguments, timeout=300):
+        """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
+        command = ["salt", "--out=json", "--static", f"--timeout={timeout}", minion, function]
+        done = self.run("hub", *command, *arguments, timeout=timeout + 30, check=False)
+        try:
+            return json.loads(done.stdout)[minion]
+        except (ValueError, KeyError):
+            raise RuntimeError(f"{minion}: {function}: {done.stdout}{done.stderr}") from None
+
+    def call(self, minion, function, *arguments):
+        """What ``salt-call`` prints on a minion, parsed."""
+        done = self.run(minion, "salt-call", "--out=json", function, *arguments, check=False)
+        try:
+            return json.loads(done.stdout)["local"]
+        except (ValueError, KeyError):
+            raise RuntimeError(f"{minion}: {function}: {done.stdout}{done.stderr}") from None
+
+    # Odoo --------------------------------------------------------------------------------
+
+    def odoo_shell(self, script, host="odoo"):
+        """Run Python in Odoo's shell; what it prints after ``RESULT`` as JSON is returned."""
+        done = self.run(host, "odoo-shell", stdin=script)
+        for line in reversed(done.stdout.splitlines()):
+            if "RESULT " in line:
+                return json.loads(line.split("RESULT ", 1)[1])
+        raise RuntimeError(f"Odoo's shell returned nothing:\n{done.stdout}\n{done.stderr}")
+
+    def odoo(self, model, method, **arguments):
+        """Call a method of Odoo over JSON-2 as its administrator."""
+        if self._key is None:
+            kept = self.run("odoo", "cat", ADMIN_KEY, check=False)
+            self._key = kept.stdout.strip()
+            if not self._key:
+                self._key = self.odoo_shell(MAKE_ADMIN_KEY)
+                self.write("odoo", ADMIN_KEY, self._key)
+        request = urllib.request.Request(
+            f"https://{self.address('odoo')}/json/2/{model}/{method}",
+            json.dumps(arguments).encode(),
+            {
+                "Content-Type": "application/json",
+                "Authorization": f"bearer {self._key}",
+                "X-Odoo-Database": "odoo",
+            },
+        )
+        trust = ssl.create_default_context(cadata=authority.certificate(self._lab).decode())
+        try:
+            with urllib.request.urlopen(request, context=trust, timeout=60) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{model}.{method}: {error.read().decode()[:2000]}") from None
+
+    def await_record(self, model, domain, fields, seconds=30):
+        """The first record that a search finds, as a dict, once there is one."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = self.odoo(model, "search_read", domain=domain, fields=fields, limit=1)
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        raise RuntimeError(f"No {model} with {domain} within {seconds} s")
+
+    # What an administrator does ----------------------------------------------------------
+
+    def provision_hub(self):
+        """Apply the hub's state: salt-api, its account, reactor and external pillar."""
+        self.write("hub", "/srv/pillar/top.sls", TOP)
+        self.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR)
+        return self.run(
+            "hub", "salt-call", "state.apply", "asterisk-formula.hub", "--retcode-passthrough"
+        )
+
+    def connect_odoo(self, minion="pbx1"):
+        """Make the PBX known to Odoo, and Odoo to the PBX: the id of its server record."""
+        pillar = f"/srv/pillar/{minion}.sls"
+        has_key = self.run("hub", "test", "-s", pillar, check=False).returncode == 0
+        given = {
+            "minion": minion,
+            "url": "https://hub:8000",
+            "user": "odoo",
+            "password": self.run("hub", "cat", "/etc/salt/asterisk/salt-api-password").stdout.strip(),
+            "ca": self.run("hub", "cat", "/etc/salt/asterisk/salt-api.crt").stdout,
+            "has_key": has_key,
+        }
+        server = self.odoo_shell(CONNECT.format(given=json.dumps(given)))
+        if server["key"]:
+            settings = {
+                "url": "https://odoo",
+                "database": "odoo",
+                "login": server["login"],
+                "api_key": server["key"],
+            }
+            self.write("hub", pillar, json.dumps({"asterisk": {"odoo": settings}}))
+        return server["id"]
+
+    def apply(self, minion="pbx1", *arguments):
+        """Apply the formula: a dict of state id to its result."""
+        result = self.salt(minion, "state.apply", "asterisk-formula", *arguments, timeout=600)
+        if not isinstance(result, dict):
+            raise RuntimeError(f"{minion}: the formula does not render: {result}")
+        bad = {key: state["comment"] for key, state in result.items() if state["result"] is False}
+        if bad:
+            raise RuntimeError(f"{minion}: the formula failed: {json.dumps(bad, indent=2)}")
+        return result
+
+    def await_bridge(self, minion="pbx1", seconds=60):
+        """Wait until Asterisk answers through the bridge."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            done = self.run(minion, "salt-call", "--out=json", "asterisk.ping", check=False)
+            if done.returncode == 0 and json.loads(done.stdout or "{}").get("local") is True:
+                return
+        raise RuntimeError(f"{minion}: no bridge within {seconds} s: {done.stdout}{done.stderr}")
+
+    # Phones ------------------------------------------------------------------------------
+
+    def sip_call(self, caller="101", called="102", minion="pbx1", talk=1200, calls=1):
+        """A call between two phones on the hub, by sipp: ``called`` registers and answers."""
+        scenarios = "/srv/asterisk-formula/tests/lab/sipp"
+        phone = ["sipp", self.address(minion), "-i", self.address("hub"), "-nostdin", "-timeout", "60"]
+
+        def login(user):
+            # In a file, since every user of a host sees the arguments of its processes.
+            secret = self.run(minion, "cat", f"/etc/salt/asterisk/endpoint-{user}").stdout.strip()
+            self.write("hub", f"/root/phone-{user}.csv", f"SEQUENTIAL\n{user};{secret};\n")
+            return ["-inf", f"/root/phone-{user}.csv"]
+
+        self.run(
+            "hub", *phone, "-sf", f"{scenarios}/register.xml", *login(called),
+            "-p", "5070", "-m", "1",
+        )  # fmt: skip
+        answering = subprocess.Popen(
+            [HERE / "lab", "exec", "hub", "--", *phone, "-sf", f"{scenarios}/answer.xml",
+             "-p", "5070", "-mp", "6200", "-m", str(calls)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        try:
+            self.run(
+                "hub", *phone, "-sf", f"{scenarios}/call.xml", "-s", called, *login(caller),
+                "-p", "5080", "-mp", "6100", "-d", str(talk),
+                "-m", str(calls), "-l", "1",
+            )  # fmt: skip
+            answering.wait(30)
+        finally:
+            if answering.poll() is None:
+                answering.terminate()
+        if answering.returncode:
+            raise RuntimeError(f"The phone {called} failed:\n{answering.stdout.read()[-3000:]}")
