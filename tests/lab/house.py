@@ -160,15 +160,69 @@ class House:
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{model}.{method}: {error.read().decode()[:2000]}") from None
 
-    def await_record(self, model, domain, fields, seconds=30):
-        """The first record that a search finds, as a dict, once there is one."""
+    def await_that(self, check, what, seconds=30):
+        """What ``check()`` returns, once it is true. Raises ``RuntimeError`` after ``seconds``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found = self.odoo(model, "search_read", domain=domain, fields=fields, limit=1)
+            found = check()
             if found:
-                return found[0]
+                return found
             time.sleep(0.1)
-        raise RuntimeError(f"No {model} with {domain} within {seconds} s")
+        raise RuntimeError(f"Not within {seconds} s: {what}")
+
+    def await_record(self, model, domain, fields, seconds=30):
+        """The first record that a search finds, as a dict, once there is one."""
+
+        def search():
+            return self.odoo(model, "search_read", domain=domain, fields=fields, limit=1)
+
+        return self.await_that(search, f"a {model} with {domain}", seconds)[0]
+
+    def originate(self, server, action):
+        """Start a job as Odoo's code does: its jid."""
+        return self.odoo(
+            "asterisk_plus.server",
+            "local_job",
+            ids=[server],
+            fun="asterisk.manager_action",
+            arg=action,
+            res_model="asterisk_plus.server",
+            res_method="originate_call_response",
+            pass_back={"uid": 2},
+        )
+
+    def await_job(self, jid):
+        """A job of Odoo's once it has its result: ``state``, ``result``, ``error``."""
+        return self.await_record(
+            "asterisk_plus.job",
+            [("jid", "=", jid), ("state", "not in", ["new", "sending", "sent"])],
+            ["state", "result", "error"],
+        )
+
+    def salt_api(self, low):
+        """Ask salt-api for ``low`` with Odoo's account: ``(status, body)``."""
+        program = (
+            "import json,ssl,sys,urllib.request as u\n"
+            "given = json.load(sys.stdin)\n"
+            "trust = ssl.create_default_context(cafile='/etc/salt/asterisk/salt-api.crt')\n"
+            "secret = open('/etc/salt/asterisk/salt-api-password').read().strip()\n"
+            "def post(path, body, **headers):\n"
+            "    headers['Content-Type'] = headers['Accept'] = 'application/json'\n"
+            "    request = u.Request('https://hub:8000' + path, json.dumps(body).encode(), headers)\n"
+            "    return u.urlopen(request, context=trust, timeout=30)\n"
+            "login = dict(username='odoo', password=secret, eauth='file')\n"
+            "token = json.load(post('/login', login))['return'][0]['token']\n"
+            "try:\n"
+            "    answer = post('/', [given], **{'X-Auth-Token': token})\n"
+            "except u.HTTPError as error:\n"
+            "    answer = error\n"
+            "text = answer.read().decode()\n"
+            "try: body = json.loads(text)\n"
+            "except ValueError: body = text\n"
+            "print(json.dumps([answer.status, body]))\n"
+        )
+        done = self.run("hub", "python3", "-c", program, stdin=json.dumps(low))
+        return tuple(json.loads(done.stdout))
 
     # What an administrator does ----------------------------------------------------------
 
