@@ -17,6 +17,7 @@ try:
     from pbxlib.events import EventMap
     from pbxlib.lock import EngineLock
     from pbxlib.outbox import Outbox
+    from pbxlib.replay import replay
 
     MISSING = None
 except ImportError as error:
@@ -269,6 +270,28 @@ def settings_errors():
     except SettingsError as error:
         return error.problems
     return []
+
+
+def events_check(path):
+    """
+    Replay a recorded AMI transcript through the event map of this minion's pillar. Returns, for
+    each event, which routes took it and what would have been sent to Odoo; nothing is sent.
+    Works without Asterisk and, with ``--local``, without a master.
+
+    path
+        A file as received from AMI, for example by ``socat -u TCP:127.0.0.1:5038 FILE``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.events_check /root/calls.ami
+    """
+    try:
+        with open(path, "rb") as file:
+            return list(replay(file, EventMap.of(_settings())))
+    except (OSError, PbxError) as error:
+        raise CommandExecutionError(f"{path} cannot be replayed: {error}") from error
 
 
 def _settings():

@@ -120,8 +120,13 @@ SCHEMA = {
         "method": ("package", _one_of("package", "source", "none")),
         "packages": (None, _texts),
         "repository": (None, _mapping),
+        "manager_file": (None, _text),
         "source": (None, _mapping),
     },
+    "etc": (None, _path),
+    "service": (None, _text),
+    "user": (None, _text),
+    "group": (None, _text),
     "ami": {
         "host": ("127.0.0.1", _text),
         "port": (5038, _whole(1, 65535)),
@@ -165,7 +170,6 @@ SCHEMA = {
     "events_serial": (None, _text),
     "config": ({}, _mapping),
     "endpoints": ({}, _mapping),
-    "dialplan": ({}, _mapping),
     "hub": ({}, _mapping),
 }
 
