@@ -1,0 +1,117 @@
+"""Applying a batch: which item goes to which handler, together or alone, and what came of it."""
+
+import copy
+import time
+
+from .guard import attempt
+
+DONE = ("done",)
+
+
+def failed(error):
+    return ("failed", error)
+
+
+def refused(why):
+    return ("refused", why)
+
+
+class Item:
+    """One item that will be handed over.
+
+    ``call(list of data)`` for a batch route, else ``call(data)``; ``key`` is the same for items
+    that one batch handler takes, None for items that go one by one.
+    """
+
+    def __init__(self, item_id, data, call, key=None):
+        self.id = item_id
+        self.data = data
+        self.call = call
+        self.key = key
+
+
+class Batch:
+    """Runs items in order; ``answers`` is ``{item id: answer}`` for those that were reached.
+
+    ``budget``: seconds after which no further handler is started. At least one item is always
+    answered, so that a sender gets on.
+    """
+
+    def __init__(self, cr, budget):
+        self.cr = cr
+        self.ends = time.monotonic() + budget
+        self.answers = {}
+
+    def run(self, items):
+        for key, group in _runs(items):
+            if self._is_late():
+                return
+            if key is None:
+                self._one_by_one(group)
+            else:
+                self._together(group)
+
+    def _is_late(self):
+        return bool(self.answers) and time.monotonic() > self.ends
+
+    def _together(self, group):
+        """One call for all. A group that fails is halved until the bad item stands alone."""
+        if self._is_late():
+            return
+        call = group[0].call
+        error = attempt(self.cr, lambda guard: call([copy.deepcopy(item.data) for item in group]))
+        if error is None:
+            self._answer(group, DONE)
+        elif len(group) == 1:
+            self._answer(group, failed(error))
+        else:
+            middle = len(group) // 2
+            self._together(group[:middle])
+            self._together(group[middle:])
+
+    def _one_by_one(self, group):
+        """A call each, in one savepoint while all goes well: that is twice as fast.
+
+        When one fails, those before it are run again without it, then it alone.
+        """
+        while group and not self._is_late():
+            reached = []
+
+            def calls(guard, group=group, reached=reached):
+                for item in group:
+                    if reached and time.monotonic() > self.ends:
+                        return
+                    item.call(copy.deepcopy(item.data))
+                    # What the handler left for later must fail now, while it is known whose it is.
+                    self.cr.flush()
+                    guard.check()
+                    reached.append(item)
+
+            error = attempt(self.cr, calls)
+            count = len(reached)
+            if error is None:
+                self._answer(reached, DONE)
+                group = group[count:]
+            elif count == 0 or len(group) == 1:
+                self._answer(group[:1], failed(error))
+                group = group[1:]
+            else:
+                # All of them reached means that the fault showed at the very end only.
+                good = count if count < len(group) else count // 2
+                self._one_by_one(group[:good])
+                group = group[good:]
+
+    def _answer(self, items, answer):
+        for item in items:
+            self.answers[item.id] = list(answer)
+
+
+def _runs(items):
+    """Neighbours of the same key, as ``(key, [item, …])``, the order kept."""
+    runs = []
+    for item in items:
+        if runs and runs[-1][0] == item.key:
+            runs[-1][1].append(item)
+        else:
+            runs.append((item.key, [item]))
+    return runs

@@ -1,0 +1,98 @@
+from odoo import api, fields, models
+
+from .. import compat
+from ..access import AGENT, require
+
+# Asterisk counts from 0; without the formula's mapping the event has no sequence at all.
+NO_SEQUENCE = -1
+
+
+class Call(models.Model):
+    """A call detail record of Asterisk. One channel can have several, told by their sequence."""
+
+    _name = "asterisk_plus.call"
+    _description = "Call"
+    _order = "started desc, id desc"
+    _rec_name = "uniqueid"
+
+    server_id = fields.Many2one(
+        "asterisk_plus.server", "Server", required=True, index=True, ondelete="restrict"
+    )
+    uniqueid = fields.Char("Unique ID", required=True)
+    sequence = fields.Integer(default=NO_SEQUENCE)
+    linkedid = fields.Char("Linked ID", index=True)
+    src = fields.Char("Source")
+    dst = fields.Char("Destination")
+    clid = fields.Char("Caller ID")
+    dcontext = fields.Char("Context")
+    channel = fields.Char()
+    dstchannel = fields.Char("Destination channel")
+    started = fields.Datetime(index=True)
+    answered = fields.Datetime()
+    ended = fields.Datetime()
+    duration = fields.Integer(help="Seconds from start to end.")
+    billsec = fields.Integer("Billed", help="Seconds from answer to end.")
+    disposition = fields.Char()
+    accountcode = fields.Char("Account code")
+    userfield = fields.Char("User field")
+
+    def init(self):
+        self.env.cr.execute(
+            """
+            CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_call_cdr
+                ON asterisk_plus_call (server_id, uniqueid, sequence) WHERE sequence >= 0
+            """
+        )
+
+    @api.model
+    @compat.private
+    def create_cdrs(self, events):
+        """Batch handler of AMI's ``Cdr``: one call each; a record that is there is left alone.
+
+        Times are UTC. The caller is a PBX's agent, and the calls are that PBX's.
+        """
+        require(self.env, AGENT)
+        server = self.env["asterisk_plus.server"]._of_agent()
+        rows = {}
+        for event in events:
+            values = _call_values({name.lower(): value for name, value in event.items()})
+            key = (values["uniqueid"], values["sequence"])
+            if values["sequence"] == NO_SEQUENCE:
+                key += (len(rows),)
+            rows[key] = dict(values, server_id=server.id)
+        self.env.cr.execute(
+            "SELECT uniqueid, sequence FROM asterisk_plus_call"
+            " WHERE server_id = %s AND sequence >= 0 AND uniqueid = ANY(%s)",
+            [server.id, [key[0] for key in rows]],
+        )
+        for key in self.env.cr.fetchall():
+            rows.pop(key, None)
+        self.create(list(rows.values()))
+        return True
+
+
+def _call_values(header):
+    """Values of a call from a ``Cdr`` event whose header names are in lower case."""
+    get = header.get
+    if not get("uniqueid"):
+        raise ValueError("a Cdr event without UniqueID")
+    sequence = get("sequence")
+    return {
+        "uniqueid": get("uniqueid"),
+        "sequence": NO_SEQUENCE if sequence in (None, "") else int(sequence),
+        "linkedid": get("linkedid"),
+        "src": get("source"),
+        "dst": get("destination"),
+        "clid": get("callerid"),
+        "dcontext": get("destinationcontext"),
+        "channel": get("channel"),
+        "dstchannel": get("destinationchannel"),
+        "started": get("starttime") or False,
+        "answered": get("answertime") or False,
+        "ended": get("endtime") or False,
+        "duration": int(get("duration") or 0),
+        "billsec": int(get("billableseconds") or 0),
+        "disposition": get("disposition"),
+        "accountcode": get("accountcode"),
+        "userfield": get("userfield"),
+    }

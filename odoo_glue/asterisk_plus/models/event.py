@@ -1,0 +1,167 @@
+import hashlib
+import json
+import logging
+
+from odoo import _, api, fields, models, tools
+from odoo.exceptions import ValidationError
+
+from .. import compat
+from ..access import AGENT, MANAGER, require
+from ..conditions import check_condition, check_keep
+
+_logger = logging.getLogger(__name__)
+
+_MAPS = {"AMI": "events", "Salt": "bus_events"}
+
+
+class Event(models.Model):
+    """A route: which event of a PBX goes to which method of Odoo."""
+
+    _name = "asterisk_plus.event"
+    _description = "PBX event"
+    _order = "source, name, id"
+
+    name = fields.Char(
+        required=True, help="The AMI event's name (Cdr), or the Salt tag's glob (salt/minion/*)."
+    )
+    source = fields.Selection(
+        [("AMI", "Asterisk (AMI)"), ("Salt", "Salt bus")], required=True, default="AMI"
+    )
+    model = fields.Char(required=True)
+    method = fields.Char(required=True)
+    enabled = fields.Boolean(default=True)
+    batch = fields.Boolean(help="The method takes a list of events instead of one.")
+    condition = fields.Char(
+        help="A Jinja2 expression over 'event', for example event.Disposition == 'ANSWERED'."
+    )
+    delay = fields.Float(help="Seconds to wait before it is sent.")
+    keep = fields.Char(help="How long it is worth delivering: 30s, 5m, 2h, 7d or forever.")
+    latest_by = fields.Char(help="While it waits, only the newest of each value of this header.")
+    error = fields.Char(readonly=True, copy=False, help="Why the route is not in force.")
+    # Last, because it hides Odoo's module of that name from the rest of the class body.
+    fields = fields.Char("Headers", help="What to send, comma separated. Empty: all.")
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        events = super().create(vals_list)
+        events._validate()
+        events._map_changed()
+        return events
+
+    def write(self, vals):
+        result = super().write(vals)
+        if set(vals) != {"error"}:
+            self._validate()
+        self._map_changed()
+        return result
+
+    def unlink(self):
+        result = super().unlink()
+        self._map_changed()
+        return result
+
+    def _register_hook(self):
+        # Only now is every module's model there. A route that broke, or that works at last,
+        # says so on its record.
+        super()._register_hook()
+        for event in self.sudo().search([]):
+            error = event._fault() or False
+            if error != event.error:
+                if error:
+                    _logger.warning("PBX event %s is not in force: %s", event.name, error)
+                event.error = error
+
+    def _validate(self):
+        """Refuse what cannot work; while modules are being installed, note it instead."""
+        for event in self:
+            fault = event._fault() or False
+            if fault and self.env.registry.ready:
+                raise ValidationError(
+                    _("The PBX event %(name)s cannot work: %(fault)s")
+                    % {"name": event.name, "fault": fault}
+                )
+            if fault != event.error:
+                event.error = fault
+
+    def _fault(self):
+        """Why this route cannot work, in words, or None."""
+        model = self.env.registry.get(self.model)
+        if model is None:
+            return _("there is no model %r.") % self.model
+        if self.method.startswith("_"):
+            return _("the method %r starts with an underscore, which marks it as internal.") % (
+                self.method
+            )
+        if not callable(getattr(model, self.method, None)):
+            return _("the model %(model)s has no method %(method)r.") % {
+                "model": self.model,
+                "method": self.method,
+            }
+        if self.delay < 0:
+            return _("the delay is below zero.")
+        if self.condition:
+            try:
+                check_condition(self.condition)
+            except ValueError as error:
+                return _("its condition: %s") % error
+        if self.keep:
+            try:
+                check_keep(self.keep)
+            except ValueError as error:
+                return _("keep: %s") % error
+        return None
+
+    def _route(self):
+        """This record as a route of the pillar: only the keys that are set."""
+        route = {"model": self.model, "method": self.method}
+        if self.batch:
+            route["batch"] = True
+        if self.delay:
+            route["delay"] = self.delay
+        for key in ("condition", "keep", "latest_by"):
+            if self[key]:
+                route[key] = self[key]
+        headers = [name.strip() for name in (self.fields or "").split(",") if name.strip()]
+        if headers:
+            route["fields"] = headers
+        return route
+
+    @api.model
+    @tools.ormcache()
+    def _map_json(self):
+        content = {"events": {}, "bus_events": {}}
+        for event in self.sudo().search([("enabled", "=", True), ("error", "=", False)]):
+            content[_MAPS[event.source]].setdefault(event.name, []).append(event._route())
+        text = json.dumps(content, sort_keys=True)
+        serial = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return json.dumps({"serial": serial, **content})
+
+    @api.model
+    @tools.ormcache()
+    def _serial(self):
+        return json.loads(self._map_json())["serial"]
+
+    @api.model
+    @tools.ormcache()
+    def _handlers(self):
+        """``{(model, method): {batch, ...}}`` for every route in force."""
+        handlers = {}
+        content = json.loads(self._map_json())
+        for key in _MAPS.values():
+            for routes in content[key].values():
+                for route in routes:
+                    batches = handlers.setdefault((route["model"], route["method"]), set())
+                    batches.add(route.get("batch", False))
+        return handlers
+
+    @api.model
+    def get_map(self):
+        """The map for the PBXs: ``{"serial", "events": {name: [route]}, "bus_events": {…}}``."""
+        require(self.env, AGENT, MANAGER)
+        return json.loads(self._map_json())
+
+    def _map_changed(self):
+        compat.clear_cache(self.env)
+        # While modules are being installed the serial in each answer tells the PBXs.
+        if self.env.registry.ready:
+            self.env["asterisk_plus.server"]._push_map()

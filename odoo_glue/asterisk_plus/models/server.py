@@ -1,0 +1,221 @@
+import re
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from odoo import _, api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from .. import compat, salt_api
+from ..access import AGENT, MANAGER, require
+
+# Salt refuses other characters in a minion id; a glob here would reach other PBXs.
+_MINION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+ONLINE = timedelta(minutes=3)
+
+
+class Server(models.Model):
+    """A PBX: its Salt minion, the way to it through salt-api, and the user that it logs in as."""
+
+    _name = "asterisk_plus.server"
+    _description = "PBX"
+    _order = "name"
+
+    name = fields.Char(required=True)
+    active = fields.Boolean(default=True)
+    minion_id = fields.Char("Minion", required=True, help="The PBX's minion id in Salt.")
+    user_id = fields.Many2one(
+        "res.users",
+        "Agent user",
+        readonly=True,
+        copy=False,
+        ondelete="restrict",
+        groups=MANAGER + "," + AGENT,
+        help="Who the PBX logs in as. Made with its first key.",
+    )
+    salt_api_url = fields.Char(
+        "salt-api address", groups=MANAGER, help="For example https://hub.example.com:8000"
+    )
+    salt_api_user = fields.Char("User", groups=MANAGER)
+    salt_api_eauth = fields.Char(
+        "External auth",
+        default="file",
+        groups=MANAGER,
+        help="The name under external_auth in the Salt master's configuration.",
+    )
+    salt_api_password = fields.Char(
+        "Password",
+        compute="_compute_salt_api_password",
+        inverse="_inverse_salt_api_password",
+        copy=False,
+        groups=MANAGER,
+        help="Can be written and never read.",
+    )
+    salt_api_ca = fields.Text(
+        "CA certificate",
+        groups=MANAGER,
+        help="PEM text of the CA that signed salt-api's certificate. Empty: the system's CAs.",
+    )
+    online = fields.Boolean(compute="_compute_status")
+    last_seen = fields.Datetime(compute="_compute_status", help="The PBX last called Odoo.")
+    last_start = fields.Datetime(compute="_compute_status", help="The PBX's minion last started.")
+    done_count = fields.Integer("Delivered", compute="_compute_status")
+    failed_count = fields.Integer("Failed", compute="_compute_status")
+    refused_count = fields.Integer("Refused", compute="_compute_status")
+
+    def init(self):
+        # The password is a column without a field: nothing that RPC reads, searches or groups
+        # by can name it.
+        self.env.cr.execute(
+            """
+            ALTER TABLE asterisk_plus_server ADD COLUMN IF NOT EXISTS salt_api_secret varchar;
+            CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_server_minion
+                ON asterisk_plus_server (minion_id);
+            CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_server_agent
+                ON asterisk_plus_server (user_id);
+            """
+        )
+
+    def _compute_salt_api_password(self):
+        self.salt_api_password = False
+
+    def _inverse_salt_api_password(self):
+        self.flush_model()
+        for server in self:
+            self.env.cr.execute(
+                "UPDATE asterisk_plus_server SET salt_api_secret = %s WHERE id = %s",
+                [server.salt_api_password or None, server.id],
+            )
+        self.invalidate_recordset(["salt_api_password"])
+
+    def _compute_status(self):
+        rows = self.env["asterisk_plus.status"].sudo().search([("server_id", "in", self.ids)])
+        by_server = {row.server_id.id: row for row in rows}
+        now = fields.Datetime.now()
+        for server in self:
+            row = by_server.get(server.id, rows.browse())
+            server.last_seen = row.last_seen
+            server.last_start = row.last_start
+            server.online = bool(row.last_seen and now - row.last_seen < ONLINE)
+            server.done_count = row.done_count
+            server.failed_count = row.failed_count
+            server.refused_count = row.refused_count
+
+    @api.constrains("minion_id")
+    def _check_minion_id(self):
+        for server in self:
+            if not _MINION_ID.fullmatch(server.minion_id):
+                raise ValidationError(
+                    _("%r is not a minion id: letters, digits, '.', '-' and '_' only.")
+                    % server.minion_id
+                )
+            if self.sudo().with_context(active_test=False).search_count(
+                [("minion_id", "=", server.minion_id), ("id", "!=", server.id)]
+            ):
+                raise ValidationError(
+                    _("Another server has the minion id %r already.") % server.minion_id
+                )
+
+    @api.constrains("salt_api_url")
+    def _check_salt_api_url(self):
+        for server in self.sudo().filtered("salt_api_url"):
+            parts = urlsplit(server.salt_api_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValidationError(
+                    _("%r is not an address: write https://hub.example.com:8000")
+                    % server.salt_api_url
+                )
+            if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+                raise ValidationError(
+                    _("%r would send the password in clear text: write https://")
+                    % server.salt_api_url
+                )
+
+    @api.constrains("salt_api_ca")
+    def _check_salt_api_ca(self):
+        for server in self.sudo().filtered("salt_api_ca"):
+            try:
+                salt_api.tls_context(server.salt_api_ca)
+            except salt_api.SaltApiError as error:
+                raise ValidationError(str(error)) from error
+
+    @api.model
+    def _of_agent(self):
+        """The server whose agent the current user is, with superuser rights, or none."""
+        return self.sudo().search([("user_id", "=", self.env.uid)], limit=1)
+
+    def _salt_api(self):
+        """How to reach salt-api; raises ``UserError`` when something is not filled in."""
+        self.ensure_one()
+        server = self.sudo()
+        self.env.cr.execute(
+            "SELECT salt_api_secret FROM asterisk_plus_server WHERE id = %s", [server.id]
+        )
+        (password,) = self.env.cr.fetchone()
+        wanted = {
+            _("salt-api address"): server.salt_api_url,
+            _("User"): server.salt_api_user,
+            _("Password"): password,
+        }
+        missing = [label for label, value in wanted.items() if not value]
+        if missing:
+            raise UserError(
+                _("Fill in on the page of the server %(name)s: %(fields)s.")
+                % {"name": server.name, "fields": ", ".join(missing)}
+            )
+        return salt_api.Account(
+            server.salt_api_url,
+            server.salt_api_user,
+            password,
+            server.salt_api_eauth or "file",
+            server.salt_api_ca or "",
+        )
+
+    def generate_agent_key(self):
+        """A fresh API key (text) for the PBX to log in with; the keys before it end.
+
+        Makes the agent user when there is none: its login is the minion id, it has no password
+        and no group but the agent's.
+        """
+        require(self.env, MANAGER)
+        self.ensure_one()
+        server = self.sudo()
+        if not server.user_id:
+            server.user_id = server._new_agent()
+        self.env["res.users.apikeys"].sudo().search([("user_id", "=", server.user_id.id)]).unlink()
+        return compat.new_api_key(server.user_id, _("PBX %s") % server.minion_id)
+
+    def _new_agent(self):
+        users = self.env["res.users"].sudo().with_context(no_reset_password=True)
+        if users.with_context(active_test=False).search_count([("login", "=", self.minion_id)]):
+            raise UserError(
+                _("There is a user %r already: the PBX's own user would have this login.")
+                % self.minion_id
+            )
+        return users.create(
+            {
+                "name": _("PBX %s") % self.name,
+                "login": self.minion_id,
+                compat.group_field(self.env): [(6, 0, self.env.ref(AGENT).ids)],
+            }
+        )
+
+    def action_new_agent_key(self):
+        """Show a fresh key once, in Odoo's own dialog for keys."""
+        key = self.generate_agent_key()
+        return {
+            "type": "ir.actions.act_window",
+            "name": _("Key of %s") % self.minion_id,
+            "res_model": "res.users.apikeys.show",
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_key": key},
+        }
+
+    @api.model
+    @compat.private
+    def on_minion_start(self, event):
+        """Handler of ``salt/minion/*/start``: remember when the PBX's minion started."""
+        require(self.env, AGENT)
+        self.env["asterisk_plus.status"].sudo()._started(self._of_agent())
+        return True

@@ -1,0 +1,192 @@
+import json
+
+from odoo import _, api, models
+from odoo.exceptions import UserError
+
+from .. import compat, salt_api
+from ..access import AGENT, MANAGER, require
+
+TIMEOUT = 60
+MAX_TIMEOUT = 86400
+MAX_SYNC = 30
+
+
+class Server(models.Model):
+    _inherit = "asterisk_plus.server"
+
+    def local_job(
+        self,
+        fun,
+        arg=None,
+        kwarg=None,
+        timeout=None,
+        res_model=None,
+        res_method=None,
+        res_notify_uid=None,
+        pass_back=None,
+        sync=False,
+    ):
+        """Have the PBX's minion run ``fun`` and return the job's id (20 digits) at once.
+
+        ``arg``: a list of arguments, or the only one; ``kwarg``: a dict of named ones. It is sent
+        once the caller's transaction is committed, and not at all when that is rolled back.
+
+        The result goes to ``res_model``'s ``res_method(data, pass_back)``, run as the PBX's agent
+        user. ``data`` is what the function returned; for an error, whatever its cause, it is
+        ``[{"Response": "Error", "Message": text}]``. No result after ``timeout`` seconds (60) is
+        an error too. ``res_notify_uid``: a user who is shown errors.
+
+        ``sync=True`` asks at once, waits at most ``timeout`` seconds (up to 30) and returns what
+        the function returned; it takes no callback and holds the worker meanwhile.
+
+        Raises ``AccessError`` for callers without the manager group (``server.sudo()``) and
+        ``UserError`` for arguments that cannot work.
+        """
+        require(self.env, MANAGER)
+        self.ensure_one()
+        args = list(arg) if isinstance(arg, (list, tuple)) else [] if arg is None else [arg]
+        timeout = TIMEOUT if timeout is None else timeout
+        if not 1 <= timeout <= MAX_TIMEOUT:
+            raise UserError(_("timeout: from 1 to %d seconds.") % MAX_TIMEOUT)
+        if sync:
+            return self._run_now(fun, args, kwarg or {}, min(timeout, MAX_SYNC))
+        self._check_callback(res_model, res_method)
+        server = self.sudo()
+        if not server.user_id:
+            raise UserError(
+                _("The server %s has no agent user yet: make its key on its page.") % server.name
+            )
+        try:
+            values = {
+                "arg": json.dumps(args),
+                "kwarg": json.dumps(kwarg or {}),
+                "pass_back": json.dumps(pass_back),
+            }
+        except TypeError as error:
+            raise UserError(_("A job's arguments must be plain JSON: %s") % error) from error
+        job = self.env["asterisk_plus.job"].sudo().create(
+            dict(
+                values,
+                server_id=server.id,
+                fun=fun,
+                timeout=timeout,
+                res_model=res_model,
+                res_method=res_method,
+                res_notify_uid=res_notify_uid,
+            )
+        )
+        return job.jid
+
+    def ami_action(self, action, as_list=None, **options):
+        """Perform an AMI action (a dict of headers): :meth:`local_job` of ``manager_action``.
+
+        ``as_list``: whether an event list is to be gathered. ``options``: those of ``local_job``.
+        """
+        kwarg = {} if as_list is None else {"as_list": as_list}
+        return self.local_job("asterisk.manager_action", [action], kwarg=kwarg, **options)
+
+    def _check_callback(self, model, method):
+        if not model and not method:
+            return
+        if not model or not method:
+            raise UserError(_("A callback needs both res_model and res_method."))
+        if (
+            method.startswith("_")
+            or model not in self.env
+            or not callable(getattr(type(self.env[model]), method, None))
+        ):
+            raise UserError(
+                _("There is no callback %(model)s.%(method)s.")
+                % {"model": model, "method": method}
+            )
+
+    def _run_now(self, fun, args, kwarg, timeout):
+        self.ensure_one()
+        lowstate = {
+            "client": "local",
+            "tgt": [self.minion_id],
+            "tgt_type": "list",
+            "fun": fun,
+            "arg": args,
+            "kwarg": kwarg,
+            "timeout": timeout,
+        }
+        try:
+            answer = salt_api.low(self._salt_api(), lowstate, timeout=timeout)
+        except salt_api.SaltApiError as error:
+            raise UserError(str(error)) from error
+        if self.minion_id not in answer:
+            raise UserError(
+                _("%s did not answer: is it up, and is its key accepted on the Salt master?")
+                % self.minion_id
+            )
+        return answer[self.minion_id]
+
+    def action_test_connection(self):
+        """Try each hop to the PBX at once, and name the one that fails."""
+        require(self.env, MANAGER)
+        self.ensure_one()
+        try:
+            salt_api.log_in(self._salt_api())
+        except salt_api.SaltApiError as error:
+            raise UserError(str(error)) from error
+        self.local_job("test.ping", **self._told("salt"))
+        return self._toast(_("salt-api let Odoo in. Asking the minion…"))
+
+    def action_ping_asterisk(self):
+        """Send AMI's ``Ping`` and show the answer when it comes."""
+        self.ami_action({"Action": "Ping"}, **self._told("asterisk"))
+        return self._toast(_("Asking Asterisk…"))
+
+    @api.model
+    def _push_map(self):
+        """Have every PBX that can be reached fetch the event map, once a transaction."""
+        for server in self.sudo().search(
+            [("salt_api_url", "!=", False), ("user_id", "!=", False)]
+        ):
+            waiting = [
+                ("server_id", "=", server.id),
+                ("fun", "=", "saltutil.refresh_pillar"),
+                ("state", "=", "new"),
+            ]
+            if not self.env["asterisk_plus.job"].sudo().search_count(waiting):
+                server.local_job("saltutil.refresh_pillar")
+
+    def action_push_map(self):
+        """Have the PBX fetch the event map now."""
+        self.local_job("saltutil.refresh_pillar", **self._told("map"))
+        return self._toast(_("The PBX was told to fetch the event map."))
+
+    def _told(self, what):
+        return {
+            "res_model": self._name,
+            "res_method": "on_told",
+            "res_notify_uid": self.env.uid,
+            "pass_back": {"uid": self.env.uid, "what": what},
+            "timeout": 20,
+        }
+
+    @api.model
+    @compat.private
+    def on_told(self, data, pass_back):
+        """Callback of the buttons: a success is shown to who pressed; errors are by themselves."""
+        require(self.env, AGENT)
+        if isinstance(data, list) and data and data[0].get("Response") == "Error":
+            return True
+        name = self._of_agent().name
+        texts = {
+            "salt": _("The Salt minion answers."),
+            "asterisk": _("Asterisk answers."),
+            "map": _("The PBX has the event map."),
+        }
+        self.env.user.asterisk_plus_notify(
+            texts[pass_back["what"]], title=name, uid=pass_back["uid"]
+        )
+        return True
+
+    def _toast(self, message):
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {"message": message, "type": "info"},
+        }

@@ -1,0 +1,50 @@
+from odoo import fields, models
+
+
+class Status(models.Model):
+    """What a PBX did last: a row of its own, since people edit the server's."""
+
+    _name = "asterisk_plus.status"
+    _description = "PBX status"
+    _rec_name = "server_id"
+    _log_access = False
+
+    server_id = fields.Many2one("asterisk_plus.server", required=True, ondelete="cascade")
+    last_seen = fields.Datetime()
+    last_start = fields.Datetime()
+    done_count = fields.Integer()
+    failed_count = fields.Integer()
+    refused_count = fields.Integer()
+
+    def init(self):
+        self.env.cr.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_status_server"
+            " ON asterisk_plus_status (server_id)"
+        )
+
+    def _started(self, server):
+        self.env.cr.execute(
+            """
+            INSERT INTO asterisk_plus_status (server_id, last_start)
+            VALUES (%s, now() AT TIME ZONE 'utc')
+            ON CONFLICT (server_id) DO UPDATE SET last_start = excluded.last_start
+            """,
+            [server.id],
+        )
+        self.invalidate_model()
+
+    def _seen(self, server, done=0, failed=0, refused=0):
+        self.env.cr.execute(
+            """
+            INSERT INTO asterisk_plus_status AS status
+                (server_id, last_seen, done_count, failed_count, refused_count)
+            VALUES (%s, now() AT TIME ZONE 'utc', %s, %s, %s)
+            ON CONFLICT (server_id) DO UPDATE SET
+                last_seen = excluded.last_seen,
+                done_count = coalesce(status.done_count, 0) + excluded.done_count,
+                failed_count = coalesce(status.failed_count, 0) + excluded.failed_count,
+                refused_count = coalesce(status.refused_count, 0) + excluded.refused_count
+            """,
+            [server.id, done, failed, refused],
+        )
+        self.invalidate_model()

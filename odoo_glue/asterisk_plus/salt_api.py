@@ -1,0 +1,226 @@
+"""Calling salt-api by way of pepper: verified TLS, a deadline, a token kept in the worker.
+
+Every failure is a :class:`SaltApiError` whose text says what was tried, what came back and what
+to mend. Source of the protocol: Salt's ``rest_cherrypy``.
+"""
+
+import collections
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pepper
+
+# Importing pepper switches certificate verification off for every https request of the process.
+# What Python itself sets goes back at once.
+ssl._create_default_https_context = ssl.create_default_context
+
+TIMEOUT = 10.0
+MAX_ANSWER = 16 * 1024 * 1024
+
+Account = collections.namedtuple("Account", "url user password eauth ca")
+
+_tokens = {}
+_tokens_lock = threading.Lock()
+
+
+class SaltApiError(Exception):
+    """salt-api could not be asked. ``unsure``: what was asked may have been done all the same."""
+
+    def __init__(self, message, status=None, unsure=False):
+        super().__init__(message)
+        self.status = status
+        self.unsure = unsure
+
+
+def tls_context(ca_pem):
+    """A verifying TLS context that trusts the PEM text, or the system's CAs when it is empty."""
+    try:
+        return ssl.create_default_context(cadata=ca_pem or None)
+    except (ssl.SSLError, ValueError) as error:
+        raise SaltApiError(
+            "The CA certificate on the server's page is not PEM text "
+            f"(-----BEGIN CERTIFICATE-----): {error}"
+        ) from error
+
+
+def low(account, lowstate, timeout=TIMEOUT):
+    """Send one lowstate (a dict) and return the first element of salt-api's ``return`` list.
+
+    ``timeout``: seconds for all of it, logging in included. A refused token is renewed once.
+    """
+    deadline = time.monotonic() + timeout
+    client = _Client(account, deadline)
+    key = _token_key(account)
+    with _tokens_lock:
+        token = _tokens.get(key)
+    fresh = token is None
+    if fresh:
+        token = _log_in(client, account, key)
+    try:
+        return _ask(client, token, lowstate)
+    except SaltApiError as error:
+        if error.status != 401:
+            raise
+    if not fresh:
+        with _tokens_lock:
+            _tokens.pop(key, None)
+        token = _log_in(client, account, key)
+        try:
+            return _ask(client, token, lowstate)
+        except SaltApiError as error:
+            if error.status != 401:
+                raise
+    raise SaltApiError(
+        f"salt-api lets the user {account.user!r} in but refuses {lowstate['fun']}: the access "
+        "list under external_auth on the Salt master does not name it",
+        401,
+    )
+
+
+def log_in(account, timeout=TIMEOUT):
+    """Log in anew; raises :class:`SaltApiError` when that fails."""
+    _log_in(_Client(account, time.monotonic() + timeout), account, _token_key(account))
+
+
+def _token_key(account):
+    return hashlib.sha256(json.dumps(account).encode()).hexdigest()
+
+
+def _log_in(client, account, key):
+    client.auth = {}
+    try:
+        answer = client.req(
+            "/login",
+            {"username": account.user, "password": account.password, "eauth": account.eauth},
+        )
+    except SaltApiError as error:
+        # Nothing was asked for yet.
+        error.unsure = False
+        if error.status == 401:
+            raise SaltApiError(
+                "salt-api answered 401: the user or password on the server's page", 401
+            ) from error
+        raise
+    try:
+        token = answer["return"][0]["token"]
+    except (KeyError, IndexError, TypeError):
+        raise SaltApiError(f"What answers at {account.url} is not salt-api") from None
+    with _tokens_lock:
+        _tokens[key] = token
+    return token
+
+
+def _ask(client, token, lowstate):
+    client.auth = {"token": token}
+    answer = client.low([lowstate])
+    try:
+        return answer["return"][0]
+    except (KeyError, IndexError, TypeError):
+        raise SaltApiError(f"salt-api answered in a form unknown here: {answer!r:.200}") from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    # Followed, a redirect would carry the token to another host.
+    def redirect_request(self, *args, **kwargs):
+        return None
+
+
+class _Client(pepper.Pepper):
+    """Pepper with a deadline and a TLS context of its own in place of the process's."""
+
+    def __init__(self, account, deadline):
+        super().__init__(account.url)
+        self.deadline = deadline
+        self.opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=tls_context(account.ca)), _NoRedirect
+        )
+
+    def req(self, path, data=None):
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self.auth.get("token"):
+            headers["X-Auth-Token"] = self.auth["token"]
+        request = urllib.request.Request(
+            self._construct_url(path), json.dumps(data).encode(), headers
+        )
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise self._no_answer()
+        try:
+            with self.opener.open(request, timeout=left) as response:
+                body = self._read(response)
+        except urllib.error.HTTPError as error:
+            raise SaltApiError(
+                f"salt-api at {self.api_url} answered {error.code}: {_words_of(error)}",
+                error.code,
+            ) from error
+        except urllib.error.URLError as error:
+            raise self._unreached(error.reason) from error
+        except socket.timeout as error:
+            raise self._no_answer() from error
+        except (OSError, http.client.HTTPException) as error:
+            raise SaltApiError(
+                f"The connection to salt-api at {self.api_url} broke: {error}", unsure=True
+            ) from error
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise SaltApiError(f"What answers at {self.api_url} is not salt-api") from None
+
+    def _read(self, response):
+        body = bytearray()
+        while True:
+            if time.monotonic() > self.deadline:
+                raise self._no_answer()
+            part = response.read1(65536)
+            if not part:
+                return bytes(body)
+            body += part
+            if len(body) > MAX_ANSWER:
+                raise SaltApiError(f"salt-api at {self.api_url} answered without end", unsure=True)
+
+    def _no_answer(self):
+        return SaltApiError(
+            f"No answer in time from salt-api at {self.api_url}: is the Salt master up and the "
+            "way to it open?",
+            unsure=True,
+        )
+
+    def _unreached(self, reason):
+        """What a request that was not answered failed at, as an error in words."""
+        url = self.api_url
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return SaltApiError(
+                f"The certificate of {url} is not trusted ({reason.verify_message}): put the CA "
+                "that signed it on the server's page"
+            )
+        if isinstance(reason, ssl.SSLError):
+            return SaltApiError(f"No TLS with {url}: {reason}")
+        if isinstance(reason, socket.gaierror):
+            return SaltApiError(
+                f"The host name in {url} is unknown: the salt-api address on the server's page"
+            )
+        if isinstance(reason, ConnectionRefusedError):
+            return SaltApiError(f"Nothing listens at {url}: is salt-api running?")
+        if isinstance(reason, (ConnectionResetError, BrokenPipeError)):
+            return SaltApiError(f"The connection to salt-api at {url} broke", unsure=True)
+        if isinstance(reason, socket.timeout):
+            return SaltApiError(
+                f"salt-api at {url} could not be reached in time: is the way to it open?"
+            )
+        return SaltApiError(f"salt-api at {url} could not be reached: {reason}")
+
+
+def _words_of(error):
+    """The first words of an HTTP error's body, on one line."""
+    try:
+        text = error.read(2000).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        text = ""
+    return " ".join(text.split())[:300] or error.reason
