@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Iterable
 
-from labhosts import cgroups, locks, network, packages, ready, roots
+from labhosts import cgroups, locks, network, odoo, packages, ready, roots
 from labhosts.inventory import HOSTS, Host
 from labhosts.machine import Machine
 from labhosts.places import RUN, Lab
@@ -43,6 +43,8 @@ def _boot(machine: Machine) -> None:
         machine.start()
     network.switch(machine.lab, machine.host, "up")
     ready.alone(machine)
+    if machine.host.role == "odoo":
+        odoo.bring_up(machine)
 
 
 def down(lab: Lab, hosts: list[Host] | None) -> None:

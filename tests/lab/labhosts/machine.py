@@ -153,7 +153,8 @@ class Machine:
             self.command(*command),
             env=environment(),
             check=False,
-            **{"stdin": subprocess.DEVNULL, **options},
+            **({} if "input" in options else {"stdin": subprocess.DEVNULL}),
+            **options,
         )
 
     def console(self, lines: int = 25) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections import deque
@@ -41,20 +42,30 @@ RECIPES = {
         Recipe("hub", parent="forky"),
         Recipe("bullseye", suite="bullseye"),
         Recipe("pbx16", parent="bullseye"),
-        Recipe("odoo14", parent="bullseye"),
-        Recipe("odoo", suite="trixie"),
+        Recipe("odoo14-packages", parent="bullseye"),
+        Recipe("odoo14", parent="odoo14-packages"),
+        Recipe("odoo-packages", suite="trixie"),
+        Recipe("odoo", parent="odoo-packages"),
     )
 }
 
 
 def key(name: str) -> str:
-    """A hash of all that goes into a layer: its script, the common parts, its parents."""
+    """A hash of all that goes into a layer: its script, the files that it names, its parents."""
     recipe = RECIPES[name]
     digest = hashlib.sha256(f"{recipe}{key(recipe.parent) if recipe.parent else ''}".encode())
-    common = [ROOT_RECIPES / "build", ROOT_RECIPES / "common.sh", *(ROOT_RECIPES / "files").iterdir()]
-    for path in [ROOT_RECIPES / f"{name}.sh", *sorted(common)]:
-        digest.update(path.read_bytes())
+    for path in ("build", "common.sh", f"{name}.sh"):
+        digest.update(_content(path))
     return digest.hexdigest()[:12]
+
+
+def _content(path: str) -> bytes:
+    """A recipe's script and, in the order of their names, all files that it takes from roots/."""
+    content = (ROOT_RECIPES / path).read_bytes()
+    for pattern in re.findall(rb"/run/recipes/([\w./*-]+)", content) if path != "build" else ():
+        for file in sorted(ROOT_RECIPES.glob(pattern.decode())):
+            content += _content(str(file.relative_to(ROOT_RECIPES)))
+    return content
 
 
 def chain(name: str) -> list[str]:

@@ -1,2 +1,2 @@
-# Odoo 14.
-install_odoo odoo-14
+# The database `odoo`, ready for the addon.
+. /run/recipes/odoo-database.sh
