@@ -172,6 +172,32 @@ def restarted(name="asterisk"):
     )
 
 
+def master_synced(name):
+    """
+    Sync the master's own extensions (runners, external pillars) from its file roots.
+
+    Changes are what was synced. Under ``test=True`` nothing is looked up, since Salt can only
+    tell by doing it.
+
+    name
+        Anything; for the report only.
+
+    .. code-block:: yaml
+
+        runners-of-this-formula:
+          asterisk.master_synced
+    """
+    if __opts__["test"]:
+        return _ret(name, True, "What there is to sync is not known under test=True")
+    synced = __salt__["saltutil.runner"]("saltutil.sync_all")
+    if not isinstance(synced, dict):
+        return _ret(name, False, f"salt-run saltutil.sync_all failed: {synced}")
+    changes = {kind: names for kind, names in synced.items() if names}
+    if not changes:
+        return _ret(name, True, "The master has the extensions of its file roots")
+    return _ret(name, True, "The master's extensions were synced", changes)
+
+
 def minion_current(name="salt-minion", packages=("pyst2",)):
     """
     Restart the minion when its extensions, engine configuration or packages are newer than it.
