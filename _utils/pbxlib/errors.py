@@ -41,3 +41,49 @@ class OdooRefused(OdooError):
 
 class OdooFailed(OdooError):
     """The method that was called raised an error in Odoo."""
+
+
+try:
+    from asterisk import manager as pyst2
+except ImportError:  # only the bridge's host has pyst2; others use the other errors
+
+    class pyst2:
+        """Stands for pyst2's exceptions where there is no AMI session."""
+
+        ManagerException = ManagerSocketException = ManagerAuthException = Exception
+
+
+class AmiError(PbxError, pyst2.ManagerException):
+    """The base of what can go wrong on an AMI session; also a ``ManagerException`` of pyst2."""
+
+
+class NotAsterisk(AmiError):
+    """The peer does not greet as Asterisk's manager interface does."""
+
+
+class BadAction(AmiError):
+    """The action cannot be sent as it is: nothing was sent. The text names the header."""
+
+
+class ActionForbidden(AmiError):
+    """The allow list does not name this action or application: nothing was sent."""
+
+
+class NotConnected(AmiError, pyst2.ManagerSocketException):
+    """There is no session, or it ended before the action was sent: nothing was done."""
+
+
+class ConnectionLost(AmiError, pyst2.ManagerSocketException):
+    """The session ended: Asterisk closed it, the network broke, or the peer went silent."""
+
+
+class LoginRefused(AmiError, pyst2.ManagerAuthException):
+    """Asterisk refuses the user name or the secret, or the address that it comes from."""
+
+
+class UnknownOutcome(AmiError):
+    """The action was sent and no answer came: Asterisk may have performed it, or not."""
+
+
+class ActionTimeout(UnknownOutcome):
+    """No answer, or no end of the event list, came in the action's time."""
