@@ -54,7 +54,7 @@ server.write({{
     "salt_api_password": given["password"], "salt_api_ca": given["ca"],
 }})
 key = None if given["has_key"] else server.generate_agent_key()
-login = server.agent_user_id.login
+login = server.user_id.login
 env.cr.commit()
 print("RESULT " + json.dumps({{"id": server.id, "login": login, "key": key}}))
 """
@@ -178,6 +178,11 @@ class House:
 
         return self.await_that(search, f"a {model} with {domain}", seconds)[0]
 
+    def server_record(self, server):
+        """What Odoo knows of a PBX: its minion's id and when that last started."""
+        fields = ["minion_id", "last_start"]
+        return self.odoo("asterisk_plus.server", "read", ids=[server], fields=fields)[0]
+
     def originate(self, server, action):
         """Start a job as Odoo's code does: its jid."""
         return self.odoo(
@@ -204,7 +209,7 @@ class House:
         program = (
             "import json,ssl,sys,urllib.request as u\n"
             "given = json.load(sys.stdin)\n"
-            "trust = ssl.create_default_context(cafile='/etc/salt/asterisk/salt-api.crt')\n"
+            "trust = ssl.create_default_context(cafile='/etc/salt/asterisk-hub/salt-api.crt')\n"
             "secret = open('/etc/salt/asterisk/salt-api-password').read().strip()\n"
             "def post(path, body, **headers):\n"
             "    headers['Content-Type'] = headers['Accept'] = 'application/json'\n"
@@ -243,7 +248,7 @@ class House:
             "url": "https://hub:8000",
             "user": "odoo",
             "password": self.run("hub", "cat", "/etc/salt/asterisk/salt-api-password").stdout.strip(),
-            "ca": self.run("hub", "cat", "/etc/salt/asterisk/salt-api.crt").stdout,
+            "ca": self.run("hub", "cat", "/etc/salt/asterisk-hub/salt-api.crt").stdout,
             "has_key": has_key,
         }
         server = self.odoo_shell(CONNECT.format(given=json.dumps(given)))

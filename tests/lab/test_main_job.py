@@ -112,16 +112,10 @@ def test_the_callback_hears_asterisks_error(house):
 
 
 def test_a_minions_start_reaches_odoo(house):
-    def last_start():
-        (server,) = house.odoo(
-            "asterisk_plus.server", "read", ids=[house.server], fields=["last_start"]
-        )
-        return server["last_start"]
-
-    before = last_start()
+    before = house.server_record(house.server)
     house.run("pbx1", "systemctl", "restart", "salt-minion")
 
-    house.await_that(lambda: last_start() != before, "a later last_start")
+    house.await_that(lambda: house.server_record(house.server) != before, "a later start")
     house.await_bridge()
 
 

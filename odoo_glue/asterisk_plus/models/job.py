@@ -14,6 +14,7 @@ _logger = logging.getLogger(__name__)
 
 OPEN = ("new", "sending", "sent")
 KEEP = timedelta(days=30)
+SHOWN = 10000
 
 
 class Job(models.Model):
@@ -50,6 +51,7 @@ class Job(models.Model):
         default="new",
         index=True,
     )
+    result = fields.Text(help="JSON: what the callback got, cut at 10,000 characters.")
     error = fields.Text()
     timeout = fields.Integer(help="Seconds to wait for the result.")
     expires = fields.Datetime(help="When the callback gets an error if no result came.")
@@ -122,7 +124,7 @@ class Job(models.Model):
         if self.state not in OPEN:
             raise UserError(_("the job has its result already"))
         data, error = _read_result(result)
-        self.write({"state": "error" if error else "done", "error": error})
+        self.write({"state": "error" if error else "done", "error": error, "result": _shown(data)})
         self._call_back(env, data, error)
 
     def _call_back(self, env, data, error):
@@ -143,14 +145,14 @@ class Job(models.Model):
         row = self.env.cr.fetchone()
         if not row or row[0] not in OPEN:
             return
-        self.write({"state": "error", "error": error})
+        data = [{"Response": "Error", "Message": error}]
+        self.write({"state": "error", "error": error, "result": _shown(data)})
         agent = self.server_id.user_id
         env = self.env(user=agent.id, su=False, context=agent.with_user(agent).context_get())
-        data = [{"Response": "Error", "Message": error}]
-        why = attempt(self.env.cr, lambda guard: self._call_back(env, data, error))
-        if why:
-            _logger.error("The callback of job %s failed: %s", self.jid, why)
-            self.error = f"{error}\n{why}"
+        failure = attempt(self.env.cr, lambda guard: self._call_back(env, data, error))
+        if failure:
+            _logger.error("The callback of job %s failed", self.jid, exc_info=failure.exception)
+            self.error = f"{error}\n{failure.text}"
 
     @api.model
     def _cron_expire(self):
@@ -174,6 +176,10 @@ class Job(models.Model):
         self.search(
             [("state", "not in", OPEN), ("write_date", "<", fields.Datetime.now() - KEEP)]
         ).unlink()
+
+
+def _shown(data):
+    return json.dumps(data, ensure_ascii=False)[:SHOWN]
 
 
 def _read_result(result):

@@ -184,6 +184,17 @@ class Server(models.Model):
         )
         return True
 
+    @api.model
+    @compat.private
+    def originate_call_response(self, data, pass_back):
+        """Callback of ``Originate``: tell the user of ``pass_back['uid']`` why there is no call."""
+        require(self.env, AGENT)
+        if data[0]["Response"] == "Error":
+            self.env.user.asterisk_plus_notify(
+                data[0]["Message"], title=_("Call"), uid=pass_back["uid"], warning=True
+            )
+        return True
+
     def _toast(self, message):
         return {
             "type": "ir.actions.client",
