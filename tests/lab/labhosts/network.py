@@ -1,4 +1,5 @@
-"""A clone's network: a bridge, a /24 of its own, and masquerading for package downloads.
+"""A clone's network: a bridge, a /24 that other clones' hosts do not reach, masquerading for
+downloads of packages.
 
 Each host is a veth pair: `l<id>-<host>` on the bridge and `host0` in the host's namespace, which
 is nobody's but the host's processes' and so ends with them.
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from labhosts import locks
 from labhosts.inventory import HOSTS, Host
-from labhosts.places import NETWORKS, RUN, STATES, Lab
+from labhosts.places import ALL, NETWORKS, RUN, STATES, Lab
 from labhosts.say import LabError, run, succeeds
 
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -37,7 +38,7 @@ def network(lab: Lab) -> ipaddress.IPv4Network:
                 written.write_text(str(candidate))
                 written.rename(chosen)
                 return candidate
-    raise LabError(f"No /24 of {NETWORKS[0]}… is free of this machine's routes")
+    raise LabError(f"No /24 of {ALL} is free of this machine's routes")
 
 
 def address(lab: Lab, host: Host) -> str:
@@ -65,6 +66,10 @@ def up(lab: Lab) -> None:
             chain postrouting {{
                 type nat hook postrouting priority srcnat;
                 ip saddr {network(lab)} ip daddr != {network(lab)} masquerade
+            }}
+            chain forward {{
+                type filter hook forward priority filter;
+                ip saddr {network(lab)} ip daddr != {network(lab)} ip daddr {ALL} drop
             }}
         }}
     """

@@ -12,7 +12,8 @@ CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/asterisk-formula"))
 STATES = Path("/var/lib/asterisk-formula-lab")
 RUN = Path("/run/asterisk-formula-lab")
 # Set aside for tests of network devices (RFC 2544): no real network should use it.
-NETWORKS = list(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24))
+ALL = ipaddress.ip_network("198.18.0.0/15")
+NETWORKS = list(ALL.subnets(new_prefix=24))
 
 
 class Lab:

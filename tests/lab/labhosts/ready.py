@@ -36,18 +36,17 @@ def together(lab: Lab) -> None:
     if not hub.leader() or not minions:
         return
     deadline = time.monotonic() + ANSWER_SECONDS
-    # A command that finds a master without its workers waits 10 s for an answer that never comes.
-    keys = " && ".join(f"[ -e /etc/salt/pki/master/minions/{name} ]" for name in minions)
-    _output(hub, "timeout", str(ANSWER_SECONDS), "sh", "-c", f"until {keys}; do sleep 0.1; done")
+    patience = 3
     while True:
+        # Asked too early, the command would wait its 10 s for a minion that connects meanwhile.
         ping = ["salt", "--list", ",".join(minions), "--out=txt", "--timeout=2", "test.ping"]
-        answer = _output(hub, *ping)
+        answer = _output(hub, "timeout", str(patience), *ping)
+        patience += 1
         silent = [name for name in minions if f"{name}: True" not in answer.splitlines()]
         if not silent:
             break
         if time.monotonic() > deadline:
             raise LabError(f"The Salt master hears nothing from {' '.join(silent)}: {answer[-300:]}")
-        time.sleep(0.2)
     say(f"hub: hears from {' '.join(minions)}")
 
 
