@@ -1,7 +1,8 @@
 """Who may call a public method: access lists guard records, not methods."""
 
-from odoo import _
 from odoo.exceptions import AccessError
+
+from . import compat
 
 USER = "asterisk_plus.group_user"
 MANAGER = "asterisk_plus.group_manager"
@@ -15,4 +16,5 @@ def require(env, *groups):
     if env.su or any(env.user.has_group(group) for group in groups):
         return
     names = ", ".join(_NAMES[group] for group in groups)
+    _ = compat.translator(env)
     raise AccessError(_("Only members of these groups may do this: %s.") % names)

@@ -1,19 +1,18 @@
 """Applying a batch: which item goes to which handler, together or alone, and what came of it."""
 
 import copy
+import logging
 import time
 
 from .guard import attempt
 
-DONE = ("done",)
+_logger = logging.getLogger(__name__)
 
-
-def failed(error):
-    return ("failed", error)
+DONE = ["done"]
 
 
 def refused(why):
-    return ("refused", why)
+    return ["refused", why]
 
 
 class Item:
@@ -59,11 +58,11 @@ class Batch:
         if self._is_late():
             return
         call = group[0].call
-        error = attempt(self.cr, lambda guard: call([copy.deepcopy(item.data) for item in group]))
-        if error is None:
-            self._answer(group, DONE)
+        failure = attempt(self.cr, lambda guard: call([copy.deepcopy(item.data) for item in group]))
+        if failure is None:
+            self._done(group)
         elif len(group) == 1:
-            self._answer(group, failed(error))
+            self._failed(group[0], failure)
         else:
             middle = len(group) // 2
             self._together(group[:middle])
@@ -87,13 +86,13 @@ class Batch:
                     guard.check()
                     reached.append(item)
 
-            error = attempt(self.cr, calls)
+            failure = attempt(self.cr, calls)
             count = len(reached)
-            if error is None:
-                self._answer(reached, DONE)
+            if failure is None:
+                self._done(reached)
                 group = group[count:]
             elif count == 0 or len(group) == 1:
-                self._answer(group[:1], failed(error))
+                self._failed(group[0], failure)
                 group = group[1:]
             else:
                 # All of them reached means that the fault showed at the very end only.
@@ -101,9 +100,13 @@ class Batch:
                 self._one_by_one(group[:good])
                 group = group[good:]
 
-    def _answer(self, items, answer):
+    def _done(self, items):
         for item in items:
-            self.answers[item.id] = list(answer)
+            self.answers[item.id] = DONE
+
+    def _failed(self, item, failure):
+        _logger.warning("PBX item %s failed", item.id, exc_info=failure.exception)
+        self.answers[item.id] = ["failed", failure.text]
 
 
 def _runs(items):

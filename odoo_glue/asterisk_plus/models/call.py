@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from odoo import api, fields, models
 
 from .. import compat
@@ -87,12 +89,21 @@ def _call_values(header):
         "dcontext": get("destinationcontext"),
         "channel": get("channel"),
         "dstchannel": get("destinationchannel"),
-        "started": get("starttime") or False,
-        "answered": get("answertime") or False,
-        "ended": get("endtime") or False,
+        "started": _time("StartTime", get("starttime")),
+        "answered": _time("AnswerTime", get("answertime")),
+        "ended": _time("EndTime", get("endtime")),
         "duration": int(get("duration") or 0),
         "billsec": int(get("billableseconds") or 0),
         "disposition": get("disposition"),
         "accountcode": get("accountcode"),
         "userfield": get("userfield"),
     }
+
+
+def _time(header, value):
+    if not value:
+        return False
+    try:
+        return datetime.strptime(value, "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        raise ValueError(f"{header}: {value!r} is not YYYY-mm-dd HH:MM:SS in UTC") from None

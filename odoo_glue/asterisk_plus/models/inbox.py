@@ -39,7 +39,7 @@ class Inbox(models.AbstractModel):
         of another form.
         """
         server = self._sender(minion)
-        _check_form(outbox, number, items)
+        self._check_form(outbox, number, items)
         outboxes = self.env["asterisk_plus.outbox"].sudo()
         row, mark, answers = outboxes._take(server, outbox)
         if number > mark:
@@ -77,6 +77,20 @@ class Inbox(models.AbstractModel):
             )
         return server
 
+    def _check_form(self, outbox, number, items):
+        if not isinstance(outbox, str) or not _OUTBOX.fullmatch(outbox):
+            raise UserError(_("outbox: %r is not 32 hex digits.") % (outbox,))
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
+            raise UserError(_("number: %r is not a whole number from 0.") % (number,))
+        if not isinstance(items, list) or len(items) > MAX_ITEMS:
+            raise UserError(_("items: not a list of at most %d.") % MAX_ITEMS)
+        for item in items:
+            item_id = item.get("id") if isinstance(item, dict) else None
+            if not isinstance(item_id, str) or not 1 <= len(item_id) <= 64:
+                raise UserError(_("items: an item without an id."))
+        if number == 0 and items:
+            raise UserError(_("number: 0 is a heartbeat and carries no items."))
+
     def _apply(self, server, items):
         """Hand the items over and return their answers."""
         applied = self.env["asterisk_plus.applied"].sudo()
@@ -94,7 +108,7 @@ class Inbox(models.AbstractModel):
             if isinstance(handler, Item):
                 todo.append(handler)
             else:
-                answers[item["id"]] = list(handler)
+                answers[item["id"]] = handler
         batch = Batch(self.env.cr, BUDGET)
         batch.run(todo)
         answers.update(batch.answers)
@@ -139,18 +153,3 @@ class Inbox(models.AbstractModel):
         if method is None:
             return refused(f"Odoo has no {route[0]}.{route[1]}: is its module installed?")
         return Item(item["id"], data, method, key=route if batch else None)
-
-
-def _check_form(outbox, number, items):
-    if not isinstance(outbox, str) or not _OUTBOX.fullmatch(outbox):
-        raise UserError(_("outbox: %r is not 32 hex digits.") % (outbox,))
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
-        raise UserError(_("number: %r is not a whole number from 0.") % (number,))
-    if not isinstance(items, list) or len(items) > MAX_ITEMS:
-        raise UserError(_("items: not a list of at most %d.") % MAX_ITEMS)
-    for item in items:
-        item_id = item.get("id") if isinstance(item, dict) else None
-        if not isinstance(item_id, str) or not 1 <= len(item_id) <= 64:
-            raise UserError(_("items: an item without an id."))
-    if number == 0 and items:
-        raise UserError(_("number: 0 is a heartbeat and carries no items."))

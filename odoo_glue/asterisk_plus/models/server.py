@@ -63,14 +63,16 @@ class Server(models.Model):
     failed_count = fields.Integer("Failed", compute="_compute_status")
     refused_count = fields.Integer("Refused", compute="_compute_status")
 
+    _minion_id_unique = models.Constraint(
+        "unique (minion_id)", "Another server has this minion id already."
+    )
+
     def init(self):
         # The password is a column without a field: nothing that RPC reads, searches or groups
         # by can name it.
         self.env.cr.execute(
             """
             ALTER TABLE asterisk_plus_server ADD COLUMN IF NOT EXISTS salt_api_secret varchar;
-            CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_server_minion
-                ON asterisk_plus_server (minion_id);
             CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_server_agent
                 ON asterisk_plus_server (user_id);
             """
@@ -108,12 +110,6 @@ class Server(models.Model):
                 raise ValidationError(
                     _("%r is not a minion id: letters, digits, '.', '-' and '_' only.")
                     % server.minion_id
-                )
-            if self.sudo().with_context(active_test=False).search_count(
-                [("minion_id", "=", server.minion_id), ("id", "!=", server.id)]
-            ):
-                raise ValidationError(
-                    _("Another server has the minion id %r already.") % server.minion_id
                 )
 
     @api.constrains("salt_api_url")

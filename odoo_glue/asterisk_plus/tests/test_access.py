@@ -1,0 +1,200 @@
+from psycopg2 import IntegrityError
+
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.service.model import call_kw
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .common import PbxCase
+
+SECRET = "secret of salt-api"
+
+
+@tagged("post_install", "-at_install")
+class TestAccess(PbxCase):
+    def rpc(self, user, model, method, *args, **kwargs):
+        return call_kw(self.env[model].with_user(user), method, args, kwargs)
+
+    def test_public_methods_of_a_server_are_the_managers(self):
+        methods = {
+            "generate_agent_key": (),
+            "action_new_agent_key": (),
+            "action_test_connection": (),
+            "action_ping_asterisk": (),
+            "action_push_map": (),
+            "local_job": ("test.ping",),
+            "ami_action": ({"Action": "Ping"},),
+        }
+        for user in (self.user, self.employee, self.portal, self.pbx1.user_id):
+            for method, args in methods.items():
+                with self.subTest(user=user.login, method=method):
+                    with self.assertRaises(AccessError):
+                        self.rpc(user, "asterisk_plus.server", method, self.pbx1.ids, *args)
+
+    def test_handlers_and_callbacks_cannot_be_called_by_rpc(self):
+        for model, method, args in (
+            ("asterisk_plus.call", "create_cdrs", ([],)),
+            ("asterisk_plus.server", "on_minion_start", ({},)),
+            ("asterisk_plus.server", "on_told", ([], {})),
+        ):
+            for user in (self.manager, self.user, self.employee, self.portal):
+                with self.subTest(user=user.login, method=method):
+                    with self.assertRaises(AccessError):
+                        self.rpc(user, model, method, *args)
+
+    def test_handlers_check_their_group_where_private_methods_are_not_known(self):
+        for user in (self.manager, self.portal):
+            with self.assertRaises(AccessError):
+                self.env["asterisk_plus.call"].with_user(user).create_cdrs([])
+            with self.assertRaises(AccessError):
+                self.env["asterisk_plus.server"].with_user(user).on_minion_start({})
+
+    def test_the_map_is_the_agents_and_the_managers(self):
+        for user in (self.user, self.employee, self.portal):
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.rpc(user, "asterisk_plus.event", "get_map")
+        for user in (self.manager, self.pbx1.user_id):
+            self.assertIn("serial", self.rpc(user, "asterisk_plus.event", "get_map"))
+
+    def test_records_are_for_those_who_need_them(self):
+        readers = {
+            "asterisk_plus.server": {"manager", "user", "agent"},
+            "asterisk_plus.call": {"manager", "user", "agent"},
+            "asterisk_plus.status": {"manager", "user"},
+            "asterisk_plus.event": {"manager"},
+            "asterisk_plus.job": {"manager"},
+            "asterisk_plus.outbox": {"manager"},
+            "asterisk_plus.applied": {"manager"},
+        }
+        people = {
+            "manager": self.manager,
+            "user": self.user,
+            "employee": self.employee,
+            "portal": self.portal,
+            "agent": self.pbx1.user_id,
+        }
+        for model, allowed in readers.items():
+            for name, user in people.items():
+                with self.subTest(model=model, user=name):
+                    try:
+                        self.rpc(user, model, "search_read", [], ["id"])
+                        may = True
+                    except AccessError:
+                        may = False
+                    self.assertEqual(may, name in allowed)
+
+    def test_nobody_writes_jobs_calls_or_protocol_rows_by_rpc(self):
+        for model in ("job", "call", "outbox", "applied", "status"):
+            for user in (self.manager, self.user, self.employee, self.portal):
+                with self.subTest(model=model, user=user.login), self.assertRaises(AccessError):
+                    self.rpc(user, f"asterisk_plus.{model}", "create", {})
+
+    def test_an_agent_sees_its_own_pbx_and_calls_only(self):
+        calls = self.env["asterisk_plus.call"]
+        for server in (self.pbx1, self.pbx2):
+            calls.create({"uniqueid": server.minion_id, "server_id": server.id})
+        agent = self.pbx1.user_id
+        seen = self.rpc(agent, "asterisk_plus.call", "search_read", [], ["uniqueid"])
+        self.assertEqual([row["uniqueid"] for row in seen], ["pbx1.test"])
+        seen = self.rpc(agent, "asterisk_plus.server", "search_read", [], ["minion_id"])
+        self.assertEqual([row["minion_id"] for row in seen], ["pbx1.test"])
+        with self.assertRaises(AccessError):
+            calls.with_user(agent).create({"uniqueid": "x", "server_id": self.pbx2.id})
+
+    def test_the_password_is_kept_where_no_rpc_finds_it(self):
+        model, manager = "asterisk_plus.server", self.manager
+        found = self.rpc(manager, model, "search_read", [("id", "=", self.pbx1.id)])
+        self.assertNotIn(SECRET, str(found))
+        self.assertFalse(found[0]["salt_api_password"])
+        self.assertNotIn(SECRET, str(self.rpc(manager, model, "copy_data", self.pbx1.ids)))
+        exported = self.rpc(
+            manager, model, "export_data", self.pbx1.ids, ["salt_api_password", "name"]
+        )
+        self.assertNotIn(SECRET, str(exported))
+        for attempt in (
+            lambda: self.rpc(manager, model, "search", [("salt_api_secret", "=like", "s%")]),
+            lambda: self.rpc(manager, model, "search", [("salt_api_password", "=like", "s%")]),
+            lambda: self.rpc(manager, model, "search", [], order="salt_api_secret"),
+            lambda: self.rpc(manager, model, "search", [], order="salt_api_password"),
+            lambda: self.rpc(manager, model, "read", self.pbx1.ids, ["salt_api_secret"]),
+            lambda: self.rpc(
+                manager, model, "formatted_read_group", [], ["salt_api_secret"], ["__count"]
+            ),
+            lambda: self.rpc(
+                manager, model, "formatted_read_group", [], ["salt_api_password"], ["__count"]
+            ),
+        ):
+            with self.assertRaises(Exception) as caught:
+                attempt()
+            self.assertIsInstance(caught.exception, (ValueError, UserError, KeyError))
+        self.assertEqual(self.pbx1._salt_api().password, SECRET)
+
+    def test_the_answer_to_a_save_does_not_show_the_password(self):
+        answer = self.rpc(
+            self.manager,
+            "asterisk_plus.server",
+            "web_save",
+            self.pbx1.ids,
+            {"salt_api_password": "another"},
+            specification={"salt_api_password": {}, "name": {}},
+        )
+        self.assertFalse(answer[0]["salt_api_password"])
+        self.assertEqual(self.pbx1._salt_api().password, "another")
+
+    def test_the_token_of_a_job_is_no_field(self):
+        self.assertNotIn("token", self.env["asterisk_plus.job"]._fields)
+
+    def test_settings_of_salt_api_are_the_managers_to_see(self):
+        for name in ("salt_api_url", "salt_api_user", "salt_api_ca", "salt_api_password"):
+            with self.assertRaises(AccessError):
+                self.rpc(self.user, "asterisk_plus.server", "read", self.pbx1.ids, [name])
+
+    def test_a_key_ends_the_one_before_and_logs_in_as_the_agent(self):
+        keys = self.env["res.users.apikeys"]
+        first = self.pbx1.with_user(self.manager).generate_agent_key()
+        second = self.pbx1.with_user(self.manager).generate_agent_key()
+        self.assertFalse(keys._check_credentials(scope="rpc", key=first))
+        self.assertEqual(
+            keys._check_credentials(scope="rpc", key=second), self.pbx1.user_id.id
+        )
+
+    def test_the_agent_has_its_group_and_no_other_and_no_password(self):
+        agent = self.pbx1.user_id
+        self.assertEqual(agent.group_ids, self.env.ref("asterisk_plus.group_agent"))
+        self.assertEqual(agent.login, "pbx1.test")
+        self.assertTrue(agent.share)
+        self.env.cr.execute("SELECT password FROM res_users WHERE id = %s", [agent.id])
+        self.assertFalse(self.env.cr.fetchone()[0])
+
+    def test_a_login_that_is_taken_is_named(self):
+        server = self.env["asterisk_plus.server"].create(
+            {"name": "New", "minion_id": "employee"}
+        )
+        with self.assertRaisesRegex(UserError, "There is a user 'employee' already"):
+            server.generate_agent_key()
+
+    def test_wrong_settings_are_refused_with_the_way_to_mend_them(self):
+        for values, reason in (
+            ({"minion_id": "pbx*"}, "is not a minion id"),
+            ({"salt_api_url": "hub"}, "is not an address"),
+            ({"salt_api_url": "http://hub.test:8000"}, "clear text"),
+            ({"salt_api_ca": "no PEM"}, "PEM"),
+        ):
+            with self.subTest(values), self.assertRaisesRegex(ValidationError, reason):
+                with self.env.cr.savepoint():
+                    self.pbx1.write(values)
+
+    def test_a_minion_has_one_server(self):
+        with mute_logger("odoo.sql_db"), self.assertRaises(IntegrityError):
+            self.pbx1.minion_id = "pbx2.test"
+            self.env.flush_all()
+
+    def test_notifying_others_takes_a_group(self):
+        for user in (self.user, self.employee, self.portal):
+            self.rpc(user, "res.users", "asterisk_plus_notify", [user.id], "to myself")
+            with self.assertRaises(AccessError):
+                self.rpc(
+                    user, "res.users", "asterisk_plus_notify", [user.id], "x", uid=self.manager.id
+                )
+        agent = self.pbx1.user_id
+        self.rpc(agent, "res.users", "asterisk_plus_notify", [agent.id], "x", uid=self.user.id)

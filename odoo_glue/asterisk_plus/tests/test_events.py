@@ -1,0 +1,110 @@
+from unittest.mock import patch
+
+from odoo.exceptions import ValidationError
+from odoo.tests import tagged
+
+from .common import PbxCase
+
+
+@tagged("post_install", "-at_install")
+class TestEvents(PbxCase):
+    def create(self, **values):
+        return self.env["asterisk_plus.event"].create(
+            {
+                "name": "Hangup",
+                "model": "asterisk_plus.call",
+                "method": "create_cdrs",
+                "batch": True,
+                **values,
+            }
+        )
+
+    def test_what_cannot_work_is_refused_with_a_reason(self):
+        for values, reason in (
+            ({"model": "no.model"}, "there is no model 'no.model'"),
+            ({"method": "no_method"}, "has no method 'no_method'"),
+            ({"method": "_order"}, "underscore"),
+            ({"method": "_unlink"}, "underscore"),
+            ({"condition": "event.A =="}, "condition"),
+            ({"condition": "event.__class__"}, "may not be used"),
+            ({"condition": "range(10**9)"}, "only these may be called"),
+            ({"condition": "other.A"}, "only 'event' is in scope"),
+            ({"keep": "long"}, "not a duration"),
+            ({"delay": -1.0}, "below zero"),
+        ):
+            with self.subTest(values), self.assertRaisesRegex(ValidationError, reason):
+                self.create(**values)
+
+    def test_a_change_is_checked_too(self):
+        event = self.create()
+        with self.assertRaises(ValidationError):
+            event.method = "no_method"
+
+    def test_the_map_holds_what_is_set_and_nothing_else(self):
+        self.create(
+            condition="event.Cause == '16'",
+            delay=0.5,
+            keep="10s",
+            latest_by="Channel",
+            fields="Channel, Cause",
+        )
+        self.create(name="asterisk/ami/state", source="Salt", batch=False)
+        content = self.env["asterisk_plus.event"].with_user(self.pbx1.user_id).get_map()
+        self.assertEqual(
+            content["events"]["Hangup"],
+            [
+                {
+                    "model": "asterisk_plus.call",
+                    "method": "create_cdrs",
+                    "batch": True,
+                    "condition": "event.Cause == '16'",
+                    "delay": 0.5,
+                    "keep": "10s",
+                    "latest_by": "Channel",
+                    "fields": ["Channel", "Cause"],
+                }
+            ],
+        )
+        self.assertEqual(
+            content["bus_events"]["asterisk/ami/state"],
+            [{"model": "asterisk_plus.call", "method": "create_cdrs"}],
+        )
+
+    def test_the_addons_own_events_are_in_the_map(self):
+        content = self.env["asterisk_plus.event"].with_user(self.pbx1.user_id).get_map()
+        self.assertEqual(content["events"]["Cdr"][0]["keep"], "forever")
+        self.assertIn("salt/minion/*/start", content["bus_events"])
+
+    def test_the_serial_follows_the_content(self):
+        events = self.env["asterisk_plus.event"]
+        before = events.get_map()["serial"]
+        event = self.create()
+        during = events.get_map()["serial"]
+        event.enabled = False
+        self.assertNotEqual(before, during)
+        self.assertEqual(before, events.get_map()["serial"])
+        event.enabled = True
+        event.unlink()
+        self.assertEqual(before, events.get_map()["serial"])
+
+    def test_while_modules_are_installed_a_fault_is_noted_and_checked_again_later(self):
+        with patch.object(self.registry, "ready", False):
+            event = self.create(model="model.of.later")
+        self.assertIn("there is no model", event.error)
+        content = self.env["asterisk_plus.event"].get_map()
+        self.assertNotIn("Hangup", content["events"])
+        with patch.object(self.registry, "ready", False):
+            event.model = "asterisk_plus.call"
+        self.env["asterisk_plus.event"]._register_hook()
+        self.assertFalse(event.error)
+        self.assertIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
+
+    def test_a_route_whose_module_is_gone_leaves_the_map(self):
+        event = self.create()
+        self.env.cr.execute(
+            "UPDATE asterisk_plus_event SET model = 'gone' WHERE id = %s", [event.id]
+        )
+        event.invalidate_recordset()
+        with self.assertLogs("odoo.addons.asterisk_plus.models.event", "WARNING"):
+            self.env["asterisk_plus.event"]._register_hook()
+        self.assertNotIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
