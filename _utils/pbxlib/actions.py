@@ -16,7 +16,7 @@ from pbxlib.errors import ActionForbidden, BadAction
 
 # Not here, although they look harmless: PJSIPShowEndpoint and PJSIPShowAuths show passwords,
 # MixMonitor runs a command, Monitor writes files anywhere.
-ACTIONS = (
+ACTIONS = (  # noqa: SIM905
     "AbsoluteTimeout AgentLogoff Agents Atxfer BlindTransfer Bridge BridgeDestroy BridgeInfo "
     "BridgeKick BridgeList CancelAtxfer ConfbridgeKick ConfbridgeList ConfbridgeListRooms "
     "ConfbridgeLock ConfbridgeMute ConfbridgeUnlock ConfbridgeUnmute CoreSettings "
@@ -34,7 +34,7 @@ ACTIONS = (
 ).split()
 
 # Not here: Queue, whose sixth argument starts an AGI script; MixMonitor.
-APPLICATIONS = (
+APPLICATIONS = (  # noqa: SIM905
     "Answer BackGround Bridge Busy ConfBridge Congestion ControlPlayback Dial Echo Hangup "
     "Milliwatt MusicOnHold NoOp Page Park ParkedCall Pickup PickupChan PlayTones Playback "
     "Progress Read Ringing SayAlpha SayDigits SayNumber SayPhonetic SayUnixTime SendDTMF "
@@ -43,14 +43,14 @@ APPLICATIONS = (
 
 # Dialplan functions reach files and the shell also where only a variable is set or read.
 FUNCTIONS = frozenset(
-    "AST_CONFIG CURL CURLOPT DB_DELETE EVAL FILE REALTIME REALTIME_DESTROY REALTIME_FIELD "
+    "AST_CONFIG CURL CURLOPT DB_DELETE EVAL FILE REALTIME REALTIME_DESTROY REALTIME_FIELD "  # noqa: SIM905
     "REALTIME_HASH REALTIME_STORE SHELL STAT".split()
 )
 
 # Headers that name a number or somebody who has one. Bare, such a value has been read as YAML:
 # 0123 has become 123, +44123 has become 44123, and 16:10 has become 970.
 NUMBERED = frozenset(
-    "account accountcode callerid calleridnum channel channel1 channel2 conference data device "
+    "account accountcode callerid calleridnum channel channel1 channel2 conference data device "  # noqa: SIM905
     "endpoint exten extraexten extrachannel interface mailbox member number peer stateinterface "
     "transfertochannel user value variable".split()
 )

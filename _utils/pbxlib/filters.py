@@ -1,9 +1,11 @@
 """
 The ``Filter`` actions that make Asterisk send a session only the events that are wanted.
 
-The manager interface of Asterisk 22 (11.0.0) filters by event name; before, a regular
-expression is matched against the text of each event. Filters can be added to a session, not
-removed. Replies and their event lists pass every filter. The action needs ``write=system``.
+Asterisk 23 (manager interface 12.0.0) filters by event name. Before, a regular expression is
+matched against the text of each event; releases from 20.11, 21.6 and 22.1 on look at the name
+first if they are told it, and older ones of the same interface version do not read it. Filters
+can be added to a session, not removed. Replies and their event lists pass every filter. The
+action needs ``write=system``.
 
 https://docs.asterisk.org/Latest_API/API_Documentation/AMI_Actions/Filter/
 """
@@ -14,7 +16,7 @@ import re
 
 from pbxlib.errors import AmiError, BadAction
 
-BY_NAME = 11
+BY_NAME = 12
 # A name in a filter is a part of a pattern or an expression.
 NAME = re.compile(r"[A-Za-z0-9_]+\Z")
 
@@ -30,15 +32,19 @@ def filter_actions(version, names):
     for name in names:
         if not NAME.match(name):
             raise BadAction(f"{name!r} cannot be the name of an AMI event")
-    if _major(version) >= BY_NAME:
-        return [
-            {"Action": "Filter", "Operation": "Add", "MatchCriteria": f"name({name})"}
-            for name in names
-        ]
     return [
-        {"Action": "Filter", "Operation": "Add", "Filter": f"^Event: {name}[^A-Za-z0-9_]"}
+        {"Action": "Filter", "Operation": "Add", **_criteria(name, _major(version))}
         for name in names
     ]
+
+
+def _criteria(name, major):
+    if major >= BY_NAME:
+        return {"MatchCriteria": f"name({name})"}
+    return {
+        "MatchCriteria": f"name({name}),method(regex)",
+        "Filter": f"^Event: {name}[^A-Za-z0-9_]",
+    }
 
 
 def check(reply):
