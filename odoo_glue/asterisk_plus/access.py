@@ -2,8 +2,6 @@
 
 from odoo.exceptions import AccessError
 
-from . import compat
-
 USER = "asterisk_plus.group_user"
 MANAGER = "asterisk_plus.group_manager"
 AGENT = "asterisk_plus.group_agent"
@@ -16,5 +14,4 @@ def require(env, *groups):
     if env.su or any(env.user.has_group(group) for group in groups):
         return
     names = ", ".join(_NAMES[group] for group in groups)
-    _ = compat.translator(env)
-    raise AccessError(_("Only members of these groups may do this: %s.") % names)
+    raise AccessError(env._("Only members of these groups may do this: %s.", names))

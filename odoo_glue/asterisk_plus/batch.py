@@ -8,8 +8,6 @@ from .guard import attempt
 
 _logger = logging.getLogger(__name__)
 
-DONE = ["done"]
-
 
 def refused(why):
     return ["refused", why]
@@ -102,7 +100,7 @@ class Batch:
 
     def _done(self, items):
         for item in items:
-            self.answers[item.id] = DONE
+            self.answers[item.id] = ["done"]
 
     def _failed(self, item, failure):
         _logger.warning("PBX item %s failed", item.id, exc_info=failure.exception)

@@ -1,15 +1,10 @@
 """What differs between Odoo's series at run time, and nothing else."""
 
-from odoo import _, api
+from odoo import api
 
 # A handler that is private cannot be called over RPC at all. Before 19 its own group check is
 # what keeps strangers out.
 private = getattr(api, "private", lambda method: method)
-
-
-def translator(env):
-    """``_`` for code outside models; before 18 the environment has none of its own."""
-    return getattr(env, "_", _)
 
 
 def clear_cache(env):

@@ -146,7 +146,7 @@ class _Client(pepper.Pepper):
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self.auth.get("token"):
             headers["X-Auth-Token"] = self.auth["token"]
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310  pepper refuses other schemes
             self._construct_url(path), json.dumps(data).encode(), headers
         )
         left = self.deadline - time.monotonic()

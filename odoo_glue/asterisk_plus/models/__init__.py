@@ -1,9 +1,1 @@
-from . import server
-from . import status
-from . import users
-from . import event
-from . import job
-from . import server_jobs
-from . import outbox
-from . import inbox
-from . import call
+from . import call, event, inbox, job, outbox, server, server_jobs, status, users

@@ -18,7 +18,7 @@ class Call(models.Model):
     _rec_name = "uniqueid"
 
     server_id = fields.Many2one(
-        "asterisk_plus.server", "Server", required=True, index=True, ondelete="restrict"
+        "asterisk_plus.server", required=True, index=True, ondelete="restrict"
     )
     uniqueid = fields.Char("Unique ID", required=True)
     sequence = fields.Integer(default=NO_SEQUENCE)

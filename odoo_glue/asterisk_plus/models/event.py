@@ -2,7 +2,7 @@ import hashlib
 import json
 import logging
 
-from odoo import _, api, fields, models, tools
+from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
 from .. import compat
@@ -64,7 +64,7 @@ class Event(models.Model):
         # Only now is every module's model there. A route that broke, or that works at last,
         # says so on its record.
         super()._register_hook()
-        for event in self.sudo().search([]):
+        for event in self.sudo().search([]):  # pylint: disable=no-search-all
             error = event._fault() or False
             if error != event.error:
                 if error:
@@ -77,8 +77,11 @@ class Event(models.Model):
             fault = event._fault() or False
             if fault and self.env.registry.ready:
                 raise ValidationError(
-                    _("The PBX event %(name)s cannot work: %(fault)s")
-                    % {"name": event.name, "fault": fault}
+                    self.env._(
+                        "The PBX event %(name)s cannot work: %(fault)s",
+                        name=event.name,
+                        fault=fault,
+                    )
                 )
             if fault != event.error:
                 event.error = fault
@@ -87,28 +90,29 @@ class Event(models.Model):
         """Why this route cannot work, in words, or None."""
         model = self.env.registry.get(self.model)
         if model is None:
-            return _("there is no model %r.") % self.model
+            return self.env._("there is no model %r.", self.model)
         if self.method.startswith("_"):
-            return _("the method %r starts with an underscore, which marks it as internal.") % (
-                self.method
+            return self.env._(
+                "the method %r starts with an underscore, which marks it as internal.", self.method
             )
         if not callable(getattr(model, self.method, None)):
-            return _("the model %(model)s has no method %(method)r.") % {
-                "model": self.model,
-                "method": self.method,
-            }
+            return self.env._(
+                "the model %(model)s has no method %(method)r.",
+                model=self.model,
+                method=self.method,
+            )
         if self.delay < 0:
-            return _("the delay is below zero.")
+            return self.env._("the delay is below zero.")
         if self.condition:
             try:
                 check_condition(self.condition)
             except ValueError as error:
-                return _("its condition: %s") % error
+                return self.env._("its condition: %s", error)
         if self.keep:
             try:
                 check_keep(self.keep)
             except ValueError as error:
-                return _("keep: %s") % error
+                return self.env._("keep: %s", error)
         return None
 
     def _route(self):

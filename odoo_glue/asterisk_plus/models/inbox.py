@@ -1,7 +1,7 @@
 import re
 import time
 
-from odoo import _, api, models
+from odoo import api, models
 from odoo.exceptions import AccessError, UserError
 
 from ..access import AGENT
@@ -60,36 +60,40 @@ class Inbox(models.AbstractModel):
     def _sender(self, minion):
         # Superuser rights would reach the handlers, so not even trusted code may bring them.
         if self.env.su or not self.env.user.has_group(AGENT):
-            raise AccessError(_("Only a PBX's agent user may call the inbox."))
+            raise AccessError(self.env._("Only a PBX's agent user may call the inbox."))
         server = self.env["asterisk_plus.server"]._of_agent()
         if not server:
             raise AccessError(
-                _("The user %r is the agent of no server: make its key on the server's page.")
-                % self.env.user.login
+                self.env._(
+                    "The user %r is the agent of no server: make its key on the server's page.",
+                    self.env.user.login,
+                )
             )
         if server.minion_id != minion:
             raise AccessError(
-                _(
+                self.env._(
                     "The user %(login)r is the agent of minion %(own)r, not of %(other)r: each "
-                    "PBX needs a key of its own."
+                    "PBX needs a key of its own.",
+                    login=self.env.user.login,
+                    own=server.minion_id,
+                    other=minion,
                 )
-                % {"login": self.env.user.login, "own": server.minion_id, "other": minion}
             )
         return server
 
     def _check_form(self, outbox, number, items):
         if not isinstance(outbox, str) or not _OUTBOX.fullmatch(outbox):
-            raise UserError(_("outbox: %r is not 32 hex digits.") % (outbox,))
+            raise UserError(self.env._("outbox: %r is not 32 hex digits.", outbox))
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
-            raise UserError(_("number: %r is not a whole number from 0.") % (number,))
+            raise UserError(self.env._("number: %r is not a whole number from 0.", number))
         if not isinstance(items, list) or len(items) > MAX_ITEMS:
-            raise UserError(_("items: not a list of at most %d.") % MAX_ITEMS)
+            raise UserError(self.env._("items: not a list of at most %d.", MAX_ITEMS))
         for item in items:
             item_id = item.get("id") if isinstance(item, dict) else None
             if not isinstance(item_id, str) or not 1 <= len(item_id) <= 64:
-                raise UserError(_("items: an item without an id."))
+                raise UserError(self.env._("items: an item without an id."))
         if number == 0 and items:
-            raise UserError(_("number: 0 is a heartbeat and carries no items."))
+            raise UserError(self.env._("number: 0 is a heartbeat and carries no items."))
 
     def _apply(self, server, items):
         """Hand the items over and return their answers."""

@@ -4,7 +4,7 @@ import logging
 import secrets
 from datetime import timedelta
 
-from odoo import _, api, fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from .. import publisher
@@ -29,7 +29,7 @@ class Job(models.Model):
     _rec_name = "jid"
 
     server_id = fields.Many2one(
-        "asterisk_plus.server", "Server", required=True, index=True, ondelete="cascade"
+        "asterisk_plus.server", required=True, index=True, ondelete="cascade"
     )
     jid = fields.Char("Job id", help="Salt's job id.")
     fun = fields.Char("Function", required=True)
@@ -70,11 +70,9 @@ class Job(models.Model):
         jobs = super().create(vals_list)
         for job in jobs:
             # The row's own number in place of the microseconds: two workers never make one jid.
-            job.jid = "%s%06d" % (
-                fields.Datetime.now().strftime("%Y%m%d%H%M%S"),
-                job.id % 1000000,
-            )
-            job.expires = fields.Datetime.now() + timedelta(seconds=job.timeout)
+            now = fields.Datetime.now()
+            job.jid = f"{now:%Y%m%d%H%M%S}{job.id % 1000000:06}"
+            job.expires = now + timedelta(seconds=job.timeout)
         jobs.flush_model()
         for job in jobs:
             self.env.cr.execute(
@@ -122,7 +120,7 @@ class Job(models.Model):
         """Take the job's result: call back in ``env``, the agent's. Errors go up."""
         # Two results in one batch: the second finds the row closed.
         if self.state not in OPEN:
-            raise UserError(_("the job has its result already"))
+            raise UserError(self.env._("the job has its result already"))
         data, error = _read_result(result)
         self.write({"state": "error" if error else "done", "error": error, "result": _shown(data)})
         self._call_back(env, data, error)
@@ -132,9 +130,7 @@ class Job(models.Model):
             pass_back = json.loads(self.pass_back)
             getattr(env[self.res_model], self.res_method)(data, pass_back)
         if error and self.res_notify_uid:
-            self.res_notify_uid.asterisk_plus_notify(
-                error, title=self.server_id.name, warning=True
-            )
+            self.res_notify_uid.asterisk_plus_notify(error, title=self.server_id.name, warning=True)
 
     def _fail(self, error):
         """End the job with an error result, unless it has one. Its transaction is the caller's."""
@@ -161,12 +157,11 @@ class Job(models.Model):
         for job in jobs:
             name = job.server_id.minion_id
             if job.state == "new":
-                error = _("The job for %s was never sent: Odoo stopped just then.") % name
+                error = self.env._("The job for %s was never sent: Odoo stopped just then.", name)
             else:
-                error = _("%(name)s did not answer within %(timeout)s s.") % {
-                    "name": name,
-                    "timeout": job.timeout,
-                }
+                error = self.env._(
+                    "%(name)s did not answer within %(timeout)s s.", name=name, timeout=job.timeout
+                )
                 if job.error:
                     error = f"{error} {job.error}"
             publisher.fail(self.env.registry, job.id, error)

@@ -2,7 +2,7 @@ import re
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from odoo import _, api, fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from .. import compat, salt_api
@@ -23,7 +23,7 @@ class Server(models.Model):
 
     name = fields.Char(required=True)
     active = fields.Boolean(default=True)
-    minion_id = fields.Char("Minion", required=True, help="The PBX's minion id in Salt.")
+    minion_id = fields.Char(required=True, help="The PBX's minion id in Salt.")
     user_id = fields.Many2one(
         "res.users",
         "Agent user",
@@ -108,8 +108,10 @@ class Server(models.Model):
         for server in self:
             if not _MINION_ID.fullmatch(server.minion_id):
                 raise ValidationError(
-                    _("%r is not a minion id: letters, digits, '.', '-' and '_' only.")
-                    % server.minion_id
+                    self.env._(
+                        "%r is not a minion id: letters, digits, '.', '-' and '_' only.",
+                        server.minion_id,
+                    )
                 )
 
     @api.constrains("salt_api_url")
@@ -118,13 +120,17 @@ class Server(models.Model):
             parts = urlsplit(server.salt_api_url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValidationError(
-                    _("%r is not an address: write https://hub.example.com:8000")
-                    % server.salt_api_url
+                    self.env._(
+                        "%r is not an address: write https://hub.example.com:8000",
+                        server.salt_api_url,
+                    )
                 )
             if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
                 raise ValidationError(
-                    _("%r would send the password in clear text: write https://")
-                    % server.salt_api_url
+                    self.env._(
+                        "%r would send the password in clear text: write https://",
+                        server.salt_api_url,
+                    )
                 )
 
     @api.constrains("salt_api_ca")
@@ -149,15 +155,18 @@ class Server(models.Model):
         )
         (password,) = self.env.cr.fetchone()
         wanted = {
-            _("salt-api address"): server.salt_api_url,
-            _("User"): server.salt_api_user,
-            _("Password"): password,
+            self.env._("salt-api address"): server.salt_api_url,
+            self.env._("User"): server.salt_api_user,
+            self.env._("Password"): password,
         }
         missing = [label for label, value in wanted.items() if not value]
         if missing:
             raise UserError(
-                _("Fill in on the page of the server %(name)s: %(fields)s.")
-                % {"name": server.name, "fields": ", ".join(missing)}
+                self.env._(
+                    "Fill in on the page of the server %(name)s: %(fields)s.",
+                    name=server.name,
+                    fields=", ".join(missing),
+                )
             )
         return salt_api.Account(
             server.salt_api_url,
@@ -179,18 +188,20 @@ class Server(models.Model):
         if not server.user_id:
             server.user_id = server._new_agent()
         self.env["res.users.apikeys"].sudo().search([("user_id", "=", server.user_id.id)]).unlink()
-        return compat.new_api_key(server.user_id, _("PBX %s") % server.minion_id)
+        return compat.new_api_key(server.user_id, self.env._("PBX %s", server.minion_id))
 
     def _new_agent(self):
         users = self.env["res.users"].sudo().with_context(no_reset_password=True)
         if users.with_context(active_test=False).search_count([("login", "=", self.minion_id)]):
             raise UserError(
-                _("There is a user %r already: the PBX's own user would have this login.")
-                % self.minion_id
+                self.env._(
+                    "There is a user %r already: the PBX's own user would have this login.",
+                    self.minion_id,
+                )
             )
         return users.create(
             {
-                "name": _("PBX %s") % self.name,
+                "name": self.env._("PBX %s", self.name),
                 "login": self.minion_id,
                 compat.group_field(self.env): [(6, 0, self.env.ref(AGENT).ids)],
             }
@@ -201,7 +212,7 @@ class Server(models.Model):
         key = self.generate_agent_key()
         return {
             "type": "ir.actions.act_window",
-            "name": _("Key of %s") % self.minion_id,
+            "name": self.env._("Key of %s", self.minion_id),
             "res_model": "res.users.apikeys.show",
             "views": [(False, "form")],
             "target": "new",

@@ -1,6 +1,6 @@
 import json
 
-from odoo import _, api, models
+from odoo import api, models
 from odoo.exceptions import UserError
 
 from .. import compat, salt_api
@@ -47,14 +47,16 @@ class Server(models.Model):
         args = list(arg) if isinstance(arg, (list, tuple)) else [] if arg is None else [arg]
         timeout = TIMEOUT if timeout is None else timeout
         if not 1 <= timeout <= MAX_TIMEOUT:
-            raise UserError(_("timeout: from 1 to %d seconds.") % MAX_TIMEOUT)
+            raise UserError(self.env._("timeout: from 1 to %d seconds.", MAX_TIMEOUT))
         if sync:
             return self._run_now(fun, args, kwarg or {}, min(timeout, MAX_SYNC))
         self._check_callback(res_model, res_method)
         server = self.sudo()
         if not server.user_id:
             raise UserError(
-                _("The server %s has no agent user yet: make its key on its page.") % server.name
+                self.env._(
+                    "The server %s has no agent user yet: make its key on its page.", server.name
+                )
             )
         try:
             values = {
@@ -63,16 +65,22 @@ class Server(models.Model):
                 "pass_back": json.dumps(pass_back),
             }
         except TypeError as error:
-            raise UserError(_("A job's arguments must be plain JSON: %s") % error) from error
-        job = self.env["asterisk_plus.job"].sudo().create(
-            dict(
-                values,
-                server_id=server.id,
-                fun=fun,
-                timeout=timeout,
-                res_model=res_model,
-                res_method=res_method,
-                res_notify_uid=res_notify_uid,
+            raise UserError(
+                self.env._("A job's arguments must be plain JSON: %s", error)
+            ) from error
+        job = (
+            self.env["asterisk_plus.job"]
+            .sudo()
+            .create(
+                dict(
+                    values,
+                    server_id=server.id,
+                    fun=fun,
+                    timeout=timeout,
+                    res_model=res_model,
+                    res_method=res_method,
+                    res_notify_uid=res_notify_uid,
+                )
             )
         )
         return job.jid
@@ -89,15 +97,14 @@ class Server(models.Model):
         if not model and not method:
             return
         if not model or not method:
-            raise UserError(_("A callback needs both res_model and res_method."))
+            raise UserError(self.env._("A callback needs both res_model and res_method."))
         if (
             method.startswith("_")
             or model not in self.env
             or not callable(getattr(type(self.env[model]), method, None))
         ):
             raise UserError(
-                _("There is no callback %(model)s.%(method)s.")
-                % {"model": model, "method": method}
+                self.env._("There is no callback %(model)s.%(method)s.", model=model, method=method)
             )
 
     def _run_now(self, fun, args, kwarg, timeout):
@@ -117,8 +124,10 @@ class Server(models.Model):
             raise UserError(str(error)) from error
         if self.minion_id not in answer:
             raise UserError(
-                _("%s did not answer: is it up, and is its key accepted on the Salt master?")
-                % self.minion_id
+                self.env._(
+                    "%s did not answer: is it up, and is its key accepted on the Salt master?",
+                    self.minion_id,
+                )
             )
         return answer[self.minion_id]
 
@@ -131,19 +140,17 @@ class Server(models.Model):
         except salt_api.SaltApiError as error:
             raise UserError(str(error)) from error
         self.local_job("test.ping", **self._told("salt"))
-        return self._toast(_("salt-api let Odoo in. Asking the minion…"))
+        return self._toast(self.env._("salt-api let Odoo in. Asking the minion…"))
 
     def action_ping_asterisk(self):
         """Send AMI's ``Ping`` and show the answer when it comes."""
         self.ami_action({"Action": "Ping"}, **self._told("asterisk"))
-        return self._toast(_("Asking Asterisk…"))
+        return self._toast(self.env._("Asking Asterisk…"))
 
     @api.model
     def _push_map(self):
         """Have every PBX that can be reached fetch the event map, once a transaction."""
-        for server in self.sudo().search(
-            [("salt_api_url", "!=", False), ("user_id", "!=", False)]
-        ):
+        for server in self.sudo().search([("salt_api_url", "!=", False), ("user_id", "!=", False)]):
             waiting = [
                 ("server_id", "=", server.id),
                 ("fun", "=", "saltutil.refresh_pillar"),
@@ -155,7 +162,7 @@ class Server(models.Model):
     def action_push_map(self):
         """Have the PBX fetch the event map now."""
         self.local_job("saltutil.refresh_pillar", **self._told("map"))
-        return self._toast(_("The PBX was told to fetch the event map."))
+        return self._toast(self.env._("The PBX was told to fetch the event map."))
 
     def _told(self, what):
         return {
@@ -175,9 +182,9 @@ class Server(models.Model):
             return True
         name = self._of_agent().name
         texts = {
-            "salt": _("The Salt minion answers."),
-            "asterisk": _("Asterisk answers."),
-            "map": _("The PBX has the event map."),
+            "salt": self.env._("The Salt minion answers."),
+            "asterisk": self.env._("Asterisk answers."),
+            "map": self.env._("The PBX has the event map."),
         }
         self.env.user.asterisk_plus_notify(
             texts[pass_back["what"]], title=name, uid=pass_back["uid"]
@@ -191,7 +198,7 @@ class Server(models.Model):
         require(self.env, AGENT)
         if data[0]["Response"] == "Error":
             self.env.user.asterisk_plus_notify(
-                data[0]["Message"], title=_("Call"), uid=pass_back["uid"], warning=True
+                data[0]["Message"], title=self.env._("Call"), uid=pass_back["uid"], warning=True
             )
         return True
 

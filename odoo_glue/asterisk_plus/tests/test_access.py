@@ -1,9 +1,8 @@
-from psycopg2 import IntegrityError
-
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+from psycopg2 import IntegrityError
 
 from .common import PbxCase
 
@@ -154,9 +153,7 @@ class TestAccess(PbxCase):
         first = self.pbx1.with_user(self.manager).generate_agent_key()
         second = self.pbx1.with_user(self.manager).generate_agent_key()
         self.assertFalse(keys._check_credentials(scope="rpc", key=first))
-        self.assertEqual(
-            keys._check_credentials(scope="rpc", key=second), self.pbx1.user_id.id
-        )
+        self.assertEqual(keys._check_credentials(scope="rpc", key=second), self.pbx1.user_id.id)
 
     def test_the_agent_has_its_group_and_no_other_and_no_password(self):
         agent = self.pbx1.user_id
@@ -167,9 +164,7 @@ class TestAccess(PbxCase):
         self.assertFalse(self.env.cr.fetchone()[0])
 
     def test_a_login_that_is_taken_is_named(self):
-        server = self.env["asterisk_plus.server"].create(
-            {"name": "New", "minion_id": "employee"}
-        )
+        server = self.env["asterisk_plus.server"].create({"name": "New", "minion_id": "employee"})
         with self.assertRaisesRegex(UserError, "There is a user 'employee' already"):
             server.generate_agent_key()
 

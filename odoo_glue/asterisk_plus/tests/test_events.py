@@ -8,7 +8,7 @@ from .common import PbxCase
 
 @tagged("post_install", "-at_install")
 class TestEvents(PbxCase):
-    def create(self, **values):
+    def add(self, **values):
         return self.env["asterisk_plus.event"].create(
             {
                 "name": "Hangup",
@@ -33,22 +33,22 @@ class TestEvents(PbxCase):
             ({"delay": -1.0}, "below zero"),
         ):
             with self.subTest(values), self.assertRaisesRegex(ValidationError, reason):
-                self.create(**values)
+                self.add(**values)
 
     def test_a_change_is_checked_too(self):
-        event = self.create()
+        event = self.add()
         with self.assertRaises(ValidationError):
             event.method = "no_method"
 
     def test_the_map_holds_what_is_set_and_nothing_else(self):
-        self.create(
+        self.add(
             condition="event.Cause == '16'",
             delay=0.5,
             keep="10s",
             latest_by="Channel",
             fields="Channel, Cause",
         )
-        self.create(name="asterisk/ami/state", source="Salt", batch=False)
+        self.add(name="asterisk/ami/state", source="Salt", batch=False)
         content = self.env["asterisk_plus.event"].with_user(self.pbx1.user_id).get_map()
         self.assertEqual(
             content["events"]["Hangup"],
@@ -78,7 +78,7 @@ class TestEvents(PbxCase):
     def test_the_serial_follows_the_content(self):
         events = self.env["asterisk_plus.event"]
         before = events.get_map()["serial"]
-        event = self.create()
+        event = self.add()
         during = events.get_map()["serial"]
         event.enabled = False
         self.assertNotEqual(before, during)
@@ -89,7 +89,7 @@ class TestEvents(PbxCase):
 
     def test_while_modules_are_installed_a_fault_is_noted_and_checked_again_later(self):
         with patch.object(self.registry, "ready", False):
-            event = self.create(model="model.of.later")
+            event = self.add(model="model.of.later")
         self.assertIn("there is no model", event.error)
         content = self.env["asterisk_plus.event"].get_map()
         self.assertNotIn("Hangup", content["events"])
@@ -100,7 +100,7 @@ class TestEvents(PbxCase):
         self.assertIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
 
     def test_a_route_whose_module_is_gone_leaves_the_map(self):
-        event = self.create()
+        event = self.add()
         self.env.cr.execute(
             "UPDATE asterisk_plus_event SET model = 'gone' WHERE id = %s", [event.id]
         )

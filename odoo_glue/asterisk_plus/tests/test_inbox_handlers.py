@@ -1,11 +1,10 @@
+import contextlib
 import time
 from unittest.mock import patch
 
 import psycopg2
-from psycopg2 import errors
-
-from odoo.exceptions import UserError
 from odoo.tests import tagged
+from psycopg2 import errors
 
 from .. import batch as batch_module
 from .common import PbxCase, event
@@ -19,7 +18,7 @@ def make(records, data):
 def make_or_fail(records, data):
     make(records, data)
     if data.get("bad"):
-        raise UserError("a bad one\non two lines")
+        raise ValueError("a bad one\non two lines")
 
 
 def make_all_or_fail(records, events):
@@ -57,7 +56,7 @@ class TestHandlers(PbxCase):
         self.handle(make_all_or_fail, batch=True)
         items = [event(f"i{n}", id=f"{n:02}", bad=n in (3, 11)) for n in range(16)]
         answers = self.answers(items)
-        self.assertEqual(answers["i3"], ["failed", "UserError: a bad one on two lines"])
+        self.assertEqual(answers["i3"], ["failed", "ValueError: a bad one on two lines"])
         failed = [key for key, answer in answers.items() if answer[0] == "failed"]
         self.assertEqual(failed, ["i3", "i11"])
         self.assertEqual(self.calls(), [f"{n:02}" for n in range(16) if n not in (3, 11)])
@@ -76,7 +75,9 @@ class TestHandlers(PbxCase):
         failed = [key for key, word in outcome.items() if word == "failed"]
         self.assertEqual(failed, ["i0", "i3", "i9"])
         self.assertEqual(self.calls(), [f"{n:02}" for n in range(10) if n not in (0, 3, 9)])
-        self.assertEqual(dict(order), {f"{n:02}": i + 1 for i, n in enumerate([1, 2, 4, 5, 6, 7, 8])})
+        self.assertEqual(
+            dict(order), {f"{n:02}": i + 1 for i, n in enumerate([1, 2, 4, 5, 6, 7, 8])}
+        )
 
     def test_what_fails_only_when_it_is_flushed_is_found_too(self):
         def handler(records, data):
@@ -108,10 +109,8 @@ class TestHandlers(PbxCase):
             return lambda records: records.env.cr.execute(statement)
 
         def swallow(records):
-            try:
+            with contextlib.suppress(Exception):
                 records.env.cr.commit()
-            except Exception:  # noqa: BLE001 what careless handlers do
-                pass
 
         ways = {
             "commit": lambda records: records.env.cr.commit(),

@@ -53,8 +53,7 @@ class TestSaltApi(BaseCase):
         self.addCleanup(self.server.shutdown)
         self.addCleanup(self.server.released.set)
         self.startPatcher(patch.dict(salt_api._tokens, clear=True))
-        # Odoo's tests keep requests from leaving; this one stays on the machine.
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.account = salt_api.Account(self.url, "odoo", "secret", "file", "")
 
     def paths(self):
