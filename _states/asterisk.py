@@ -232,8 +232,14 @@ def minion_current(name="salt-minion", packages=("pyst2",)):
         os.path.dirname(sys.executable), "salt-call"
     )
     __salt__["cmd.run_bg"](
-        [salt_call, "--local", "--config-dir", os.path.dirname(__opts__["conf_file"]),
-         "service.restart", name],
+        [
+            salt_call,
+            "--local",
+            "--config-dir",
+            os.path.dirname(__opts__["conf_file"]),
+            "service.restart",
+            name,
+        ],
         python_shell=False,
     )
     return _ret(name, True, f"{name} restarts after this run", changes)

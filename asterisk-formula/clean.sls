@@ -49,6 +49,7 @@ asterisk-clean-account:
     - repl: ''
     - show_changes: false
     - ignore_if_missing: true
+    - backup: false
 {%- endif %}
 
 asterisk-clean-minion:

@@ -30,6 +30,7 @@ asterisk-{{ file }}:
     - marker_start: ; Salt asterisk-formula begins
     - marker_end: ; Salt asterisk-formula ends
     - append_if_not_found: true
+    - backup: false
 {%-   else %}
   file.managed:
     - user: root

@@ -1,0 +1,87 @@
+"""The formula's states: what they would do, what they do, and what they leave alone."""
+
+import os
+
+import pytest
+import yaml
+from formula_host import REPO, FormulaHost
+
+BESIDE = {"install": {"method": "none"}, "ami": {"secret": "from the pillar"}}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    return FormulaHost(tmp_path_factory.mktemp("host"))
+
+
+@pytest.mark.parametrize("sls", ["asterisk-formula", "asterisk-formula.hub"])
+def test_every_state_has_an_id_of_this_formula(host, sls):
+    host.set_pillar({})
+    assert [name for name in host.low(sls) if not name.startswith("asterisk-")] == []
+
+
+@pytest.mark.parametrize("method", ["package", "source"])
+def test_extensions_are_synced_and_the_pillar_checked_before_anything_else(host, method):
+    host.set_pillar({"install": {"method": method, "source": {"url": "/a", "checksum": "b"}}})
+    assert list(host.low("asterisk-formula"))[:2] == ["asterisk-extensions", "asterisk-pillar"]
+
+
+def test_no_low_state_holds_a_secret(host):
+    host.set_pillar({"ami": {"secret": "hush-hush"}, "endpoints": {"101": None}})
+    assert "hush-hush" not in str(host.low("asterisk-formula"))
+
+
+def test_differences_of_files_that_hold_secrets_are_hidden(host):
+    host.set_pillar({"config": {"my_own.conf": {}}})
+    low = host.low("asterisk-formula.config")
+    shown = {name for name, chunk in low.items() if chunk.get("show_changes")}
+    assert "asterisk-extensions.conf" in shown
+    assert not shown & {"asterisk-manager.conf", "asterisk-pjsip.conf", "asterisk-my_own.conf"}
+
+
+def test_beside_another_ones_asterisk_its_files_keep_what_their_users_wrote(host):
+    theirs = host.etc / "manager_custom.conf"
+    theirs.write_text("[bob]\nsecret = x\n")
+    host.set_pillar(BESIDE)
+    states = host.states("asterisk-formula.config")
+    assert all(state["result"] for state in states.values())
+    assert os.listdir(host.etc) == ["manager_custom.conf"]
+    assert theirs.read_text().startswith("[bob]\nsecret = x\n; Salt asterisk-formula begins\n")
+    assert "secret = from the pillar\n" in theirs.read_text()
+    assert "from the pillar" not in str(states)
+
+
+def test_a_second_apply_changes_nothing(host):
+    host.set_pillar({**BESIDE, "config": {"queues.conf": {"support": {"strategy": "ringall"}}}})
+    host.states("asterisk-formula.config")
+    again = host.states("asterisk-formula.config")
+    assert [name for name, state in again.items() if state["changes"]] == []
+
+
+def test_under_test_the_difference_is_told_and_nothing_is_written(host):
+    host.set_pillar({**BESIDE, "config": {"dnsmgr.conf": {"general": {"enable": True}}}})
+    states = host.states("asterisk-formula.config", "test=True")
+    assert states["asterisk-dnsmgr.conf"]["result"] is None
+    assert not (host.etc / "dnsmgr.conf").exists()
+
+
+@pytest.mark.parametrize(
+    ("pillar", "said"),
+    [
+        ({"amii": {}}, "asterisk:amii: there is no such setting; did you mean 'ami'?"),
+        ({"install": {"method": "pakage"}}, "asterisk:install:method: 'pakage' is unknown"),
+        ({"config": 5}, "asterisk:config: "),
+        ({"events": {"Crd": [{}]}}, "asterisk:events:Crd: Asterisk has no such event"),
+    ],
+)
+def test_a_fault_in_the_pillar_stops_the_run_and_names_its_path(host, pillar, said):
+    host.set_pillar({**BESIDE, **pillar})
+    states = host.states("asterisk-formula.config")
+    assert said in states["asterisk-pillar"]["comment"]
+    assert set(states) == {"asterisk-extensions", "asterisk-pillar"}
+
+
+def test_pillar_example_has_no_faults_and_renders(host):
+    host.set_pillar(yaml.safe_load((REPO / "pillar.example").read_text())["asterisk"])
+    assert host.call("asterisk.settings_errors") == []
+    assert "asterisk-package" in host.low("asterisk-formula")
