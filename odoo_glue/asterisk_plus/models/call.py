@@ -1,3 +1,4 @@
+import contextlib
 from datetime import datetime
 
 from odoo import api, fields, models
@@ -17,9 +18,7 @@ class Call(models.Model):
     _order = "started desc, id desc"
     _rec_name = "uniqueid"
 
-    server_id = fields.Many2one(
-        "asterisk_plus.server", required=True, index=True, ondelete="restrict"
-    )
+    server_id = fields.Many2one("asterisk_plus.server", required=True, ondelete="restrict")
     uniqueid = fields.Char("Unique ID", required=True)
     sequence = fields.Integer(default=NO_SEQUENCE)
     linkedid = fields.Char("Linked ID", index=True)
@@ -103,7 +102,8 @@ def _call_values(header):
 def _time(header, value):
     if not value:
         return False
-    try:
-        return datetime.strptime(value, "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        raise ValueError(f"{header}: {value!r} is not YYYY-mm-dd HH:MM:SS in UTC") from None
+    with contextlib.suppress(ValueError):
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None:
+            return time
+    raise ValueError(f"{header}: {value!r} is not YYYY-mm-dd HH:MM:SS in UTC")

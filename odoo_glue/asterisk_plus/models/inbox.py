@@ -40,16 +40,15 @@ class Inbox(models.AbstractModel):
         """
         server = self._sender(minion)
         self._check_form(outbox, number, items)
+        self.env["asterisk_plus.status"].sudo()._seen(server)
         outboxes = self.env["asterisk_plus.outbox"].sudo()
         row, mark, answers = outboxes._take(server, outbox)
         if number > mark:
             answers = self._apply(server, items)
             mark = number
             outboxes._store(row, mark, answers)
-        else:
-            self.env["asterisk_plus.status"].sudo()._seen(server)
-            if number < mark:
-                answers = {}
+        elif number < mark:
+            answers = {}
         return {
             "mark": mark,
             "answers": answers,

@@ -39,11 +39,13 @@ class Outbox(models.Model):
             " VALUES (%s, %s, 0, now() AT TIME ZONE 'utc', now() AT TIME ZONE 'utc')"
             " ON CONFLICT DO NOTHING",
             [server.id, uuid],
+            log_exceptions=False,
         )
         self.env.cr.execute(
             "SELECT id, mark, answers FROM asterisk_plus_outbox"
             " WHERE server_id = %s AND uuid = %s FOR UPDATE",
             [server.id, uuid],
+            log_exceptions=False,
         )
         row, mark, answers = self.env.cr.fetchone()
         return row, mark, json.loads(answers or "{}")
