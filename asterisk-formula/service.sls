@@ -48,4 +48,8 @@ asterisk-restart:
 {%-   for file in apply.restart %}
       - file: asterisk-{{ file }}
 {%-   endfor %}
+{%-   if asterisk.install.method == 'source' %}
+      - cmd: asterisk-build
+      - file: asterisk-unit
+{%-   endif %}
 {%- endif %}
