@@ -57,6 +57,8 @@ _STARTS = (b"Event: ", b"Response: ")
 _SLACK = len(_END) + 2
 # What must stay of a frame that is dropped, to see how it ends.
 _KEPT = len(_FOLLOWS_END) + len(_END) - 1
+# So much of a dropped frame says what it was.
+_NAMED = 50
 _ONCE = frozenset(("Event", "Response", "ActionID", "EventList"))
 _IN_REPLY = frozenset(("Event", "Output"))
 
@@ -244,7 +246,7 @@ class Parser:
             if held <= self._max_frame + _SLACK:
                 return
             self._dropping = True
-            head = bytes(tail[:100])
+            head = bytes(tail[: _NAMED + 2])
             head = head[2:] if head.startswith(b"\r\n") else head
             if self._follows is not None:
                 self._drop(self._follows)
@@ -256,7 +258,7 @@ class Parser:
 
     def _drop(self, frame):
         self._follows = None
-        head = _text(bytes(frame[:100]).partition(b"\r\n")[0])
+        head = _text(bytes(frame[:_NAMED]).partition(b"\r\n")[0])
         name = head[7:] if head.startswith("Event: ") else head
         if name not in self.oversize and len(self.oversize) >= MAX_NAMES:
             name = OTHER_NAMES
@@ -336,7 +338,8 @@ def _parse_odd(lines, pairs):
             if name.startswith("ChanVariable("):
                 channel = channel or name
                 name = "ChanVariable" if name == channel else name
-            value = _variable(value)
+            if "ChanVariable" in name:
+                value = _variable(value)
         if isinstance(value, tuple):
             message.setdefault(name, {})[value[0]] = value[1]
         elif name not in message:
