@@ -24,6 +24,7 @@ from pbxlib.errors import (
     BadAction,
     ConnectionLost,
     LoginRefused,
+    NotAsterisk,
     NotConnected,
     UnknownOutcome,
 )
@@ -131,6 +132,8 @@ class Manager(pyst2.Manager):
                         f"{self._connect_timeout:g} s"
                     )
                 first += self._parser.feed(link.receive(left) or b"")
+                if self._parser.begun and self._parser.version is None:
+                    raise NotAsterisk(f"{host} port {port} is not Asterisk's manager interface")
         except BaseException:
             link.close()
             raise
@@ -195,14 +198,17 @@ class Manager(pyst2.Manager):
         Raises, when nothing was sent, :class:`~pbxlib.errors.BadAction` or
         :class:`~pbxlib.errors.NotConnected`.
         """
-        action_id = action.get("ActionID")
+        named = [name for name in action if isinstance(name, str) and name.lower() == "actionid"]
+        action_id = action[named[0]] if named else None
         if action_id is None:
             action_id = f"{self._prefix}/{self._sessions}/{next(self._sequence)}"
-            action = {**action, "ActionID": action_id}
+            action = {**action, (named or ["ActionID"])[0]: action_id}
         elif not isinstance(action_id, str) or not action_id or action_id != action_id.strip():
             raise BadAction(f"Header 'ActionID' is {action_id!r}: it must be a plain string")
         data = wire.serialize(action)
         timeout = self._action_timeout if timeout is None else timeout
+        if not isinstance(timeout, (int, float)) or not timeout > 0:
+            raise BadAction(f"The time to wait is {timeout!r}: give a number of seconds above 0")
         pending = Pending(action_id, str(action.get("Action")), timeout, callback, time.monotonic())
         link, in_flight = self._link, self._in_flight
         if link is None:
@@ -253,7 +259,7 @@ class Manager(pyst2.Manager):
 
     def set_wanted(self, names):
         """Pass on only events of these names (str) from the next read on; None: all."""
-        self._wanted = names
+        self._wanted = None if names is None else frozenset(names)
         self._parser.want(names)
 
     @property

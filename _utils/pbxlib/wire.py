@@ -71,7 +71,8 @@ class Parser:
     on. ``wanted``: names (str) of the events to parse; None parses all. Other events are only
     counted, unless they carry an ``ActionID`` of ``action_ids``.
 
-    ``version``: of the manager interface, from the greeting; None before it.
+    ``begun``: whether the first line was there. ``version``: of the manager interface, if that
+    was a greeting; None before, and when the bytes began with a message.
     ``action_ids``: a set of bytes that the owner keeps, the ActionIDs in flight.
     ``parsed``, ``skipped``, ``oversize``: event names with how many frames.
     """
@@ -84,7 +85,7 @@ class Parser:
         self._skipped = Counter()
         self._max_frame = max_frame
         self._tail = bytearray()
-        self._greeted = False
+        self.begun = False
         self._dropping = False
         self._follows = None
         self._lost = False
@@ -109,7 +110,7 @@ class Parser:
         # An end that straddles two reads begins in the last three bytes of the first.
         start = max(0, len(tail) - len(_END) + 1)
         tail += data
-        if not self._greeted:
+        if not self.begun:
             if not self._greet(tail):
                 return []
             start = 0
@@ -139,7 +140,7 @@ class Parser:
         if line.startswith(GREETING):
             self.version = line[len(GREETING) :].decode("ascii", "replace").strip()
             del tail[: end + 2]
-        self._greeted = True
+        self.begun = True
         return True
 
     def _take(self, frames, messages):

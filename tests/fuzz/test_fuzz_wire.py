@@ -4,11 +4,13 @@ Feeds the parser what no Asterisk would send: a bounded while of hostile bytes.
 ``FUZZ_EXAMPLES`` (environment) sets how many inputs each test tries.
 """
 
+import contextlib
 import logging
 import os
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from pbxlib.errors import BadAction, NotAsterisk
 from pbxlib.wire import MAX_LINES, Parser, serialize
 
@@ -85,10 +87,8 @@ def test_no_bytes_and_no_split_of_them_make_a_difference(stream, wanted, ids, da
 @bounded
 @given(STREAMS)
 def test_a_peer_that_does_not_greet_raises_one_error_only(stream):
-    try:
+    with contextlib.suppress(NotAsterisk):
         outcome([stream], None, set())
-    except NotAsterisk:
-        pass
 
 
 @bounded
