@@ -45,7 +45,10 @@ log = logging.getLogger(__name__)
 
 def __virtual__():
     if MISSING:
-        return False, f"{MISSING}: apply asterisk-formula.bridge, which installs what is missing"
+        why = f"{MISSING}: apply asterisk-formula.bridge, which installs what is missing"
+        # Salt passes over an engine that refuses without a word.
+        log.error("The engine %s does not start: %s", __name__.rsplit(".", 1)[-1], why)
+        return False, why
     return True
 
 
@@ -57,7 +60,12 @@ def start():
     leave_with_parent()
     folder = pillar.folder(__opts__)
     EngineLock(os.path.join(folder, "asterisk_ami.lock")).take()
-    settings = pillar.LiveSettings(__opts__, on_change=lambda new: bridge.configure(new))
+
+    def adopt(new):
+        outbox.limit(new["outbox"]["max_rows"], new["outbox"]["max_bytes"])
+        bridge.configure(new)
+
+    settings = pillar.LiveSettings(__opts__, on_change=adopt)
     limits = settings.current["outbox"]
     outbox = Outbox(os.path.join(folder, "outbox.sqlite"), limits["max_rows"], limits["max_bytes"])
 

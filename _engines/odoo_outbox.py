@@ -26,8 +26,9 @@ import salt.utils.event
 try:
     from pbxlib import pillar
     from pbxlib.delivery import Delivery
+    from pbxlib.doorbell import Doorbell, wake
     from pbxlib.lock import EngineLock, leave_with_parent
-    from pbxlib.outbox import Doorbell, Outbox, wake
+    from pbxlib.outbox import Outbox
 
     MISSING = None
 except ImportError as error:
@@ -38,7 +39,10 @@ log = logging.getLogger(__name__)
 
 def __virtual__():
     if MISSING:
-        return False, f"{MISSING}: apply asterisk-formula.bridge, which installs what is missing"
+        why = f"{MISSING}: apply asterisk-formula.bridge, which installs what is missing"
+        # Salt passes over an engine that refuses without a word.
+        log.error("The engine %s does not start: %s", __name__.rsplit(".", 1)[-1], why)
+        return False, why
     return True
 
 
@@ -53,6 +57,7 @@ def start():
     path = os.path.join(folder, "outbox.sqlite")
 
     def adopt(new):
+        outbox.limit(new["outbox"]["max_rows"], new["outbox"]["max_bytes"])
         delivery.configure(new)
         wake(path)
 

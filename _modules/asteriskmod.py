@@ -245,6 +245,8 @@ def bus_event(tag, data):
 
         salt-call asterisk.bus_event salt/minion/pbx1/start '{"id": "pbx1"}'
     """
+    if not isinstance(data, dict):
+        raise SaltInvocationError(f"{data!r} is not the data of an event: write a dict")
     routes = EventMap.of(_settings()).bus_routes(tag, data)
     event = dict(data, tag=tag)
     items = [route.item(pattern, event) for pattern, route in routes if route.model]
@@ -312,4 +314,33 @@ def secret(name):
 
         salt-call asterisk.secret ami
     """
-    return keyfile.get(pillar.keys(__opts__), name)
+    try:
+        return keyfile.get(pillar.keys(__opts__), str(name))
+    except SettingsError as error:
+        raise SaltInvocationError(str(error)) from error
+
+
+def console_ticket():
+    """
+    Let one person open the Asterisk console in a browser, once, within 30 seconds. Returns
+    ``ticket`` (a secret), ``url`` (the websocket to connect to) and ``expires`` (epoch seconds).
+
+    Whoever may call this may type into the console, and with ``!`` into a shell of the user that
+    Asterisk runs as. The job's return holds the ticket: it is spent long before the job cache is.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.console_ticket
+    """
+    console = _settings()["console"]
+    if not console["enabled"]:
+        raise CommandExecutionError(
+            "The console is off: set asterisk:console:enabled to true in this minion's pillar and "
+            "apply asterisk-formula.bridge"
+        )
+    _need_engine("asterisk_console")
+    ticket, expires = Tickets(os.path.join(pillar.folder(__opts__), "console")).issue()
+    url = address(console, __grains__.get("fqdn") or __opts__["id"])
+    return {"ticket": ticket, "url": url, "expires": expires}

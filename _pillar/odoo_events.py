@@ -41,8 +41,9 @@ def ext_pillar(minion_id, pillar, *args, **kwargs):
 
         salt pbx1 pillar.item asterisk:events
     """
-    given = pillar.get("asterisk") or {}
-    if not (given.get("odoo") or {}).get("url"):
+    given = pillar.get("asterisk")
+    odoo = given.get("odoo") if isinstance(given, dict) else None
+    if not isinstance(odoo, dict) or not odoo.get("url"):
         return {}
     known = _ask(given, minion_id)
     if known is None:
@@ -65,10 +66,10 @@ def _ask(given, minion_id):
     try:
         odoo = settings.resolve({"odoo": dict(given["odoo"])})["odoo"]
         odoo.update(connect_timeout=TIMEOUT, read_timeout=TIMEOUT)
-        known = Client(odoo).call("asterisk_plus.event", "get_map")
+        known = _checked(Client(odoo).call("asterisk_plus.event", "get_map"))
         settings.save(kept, known)
         return known
-    except PbxError as error:
+    except (PbxError, OSError) as error:
         last = settings.load(kept)
         log.warning(
             "The event map of %s is %s: %s",
@@ -79,11 +80,34 @@ def _ask(given, minion_id):
         return last
 
 
+def _checked(known):
+    """The map that Odoo answered. An error here would take the whole pillar from the minion."""
+    from pbxlib.errors import PbxError
+    from pbxlib.events import EventMap
+
+    if not (
+        isinstance(known, dict)
+        and isinstance(known.get("serial"), str)
+        and all(isinstance(known.get(key), dict) for key in ("events", "bus_events"))
+    ):
+        raise PbxError("asterisk_plus.event.get_map answered in another form than this version's")
+    EventMap(known["events"], known["bus_events"])
+    return known
+
+
 def _merged(ours, theirs):
     """Routes of both; one that names the same model and method as ours stays ours."""
-    merged = {name: list(routes) for name, routes in (ours or {}).items()}
+    if not isinstance(ours or {}, dict):
+        return ours  # the minion names what is wrong with it
+    merged = dict(ours or {})
     for name, routes in theirs.items():
-        mine = merged.setdefault(name, [])
-        taken = {(route.get("model"), route.get("method")) for route in mine}
-        mine += [route for route in routes if (route["model"], route["method"]) not in taken]
+        mine = merged.get(name) or []
+        if not isinstance(mine, list):
+            continue
+        taken = {_target(route) for route in mine}
+        merged[name] = mine + [route for route in routes if _target(route) not in taken]
     return json.loads(json.dumps(merged))
+
+
+def _target(route):
+    return (route.get("model"), route.get("method")) if isinstance(route, dict) else None

@@ -43,14 +43,19 @@ def returner(ret):
 
         salt pbx1 asterisk.ping --return odoo
     """
-    from pbxlib.outbox import Outbox, dumps
+    from pbxlib.outbox import Outbox
+    from pbxlib.plain import dumps
 
     token = ((ret.get("metadata") or {}).get("asterisk_plus") or {}).get("token")
     if not token:
         log.debug("Job %s was not started by Odoo: not returned there", ret.get("jid"))
         return
     value = ret.get("return")
-    size = len(dumps(value))
+    try:
+        size = len(dumps(value))
+    except (TypeError, ValueError):  # such as names of dicts that are not text
+        value = repr(value)
+        size = len(value)
     if size > MAX_RESULT:
         value = f"The result of {size} characters is longer than {MAX_RESULT} and was left out"
     outbox = Outbox(os.path.join(__opts__["cachedir"], "asterisk", "outbox.sqlite"))
@@ -59,7 +64,7 @@ def returner(ret):
             [
                 {
                     "kind": "result",
-                    "name": ret["fun"],
+                    "name": str(ret["fun"]),
                     "keep": KEEP,
                     "data": {
                         "jid": str(ret["jid"]),

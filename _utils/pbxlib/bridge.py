@@ -13,17 +13,18 @@ import threading
 import time
 
 from asterisk.manager import ManagerAuthException, ManagerException
-from pbxlib.backoff import Backoff
-from pbxlib.session import Manager
 
 from pbxlib import actions, cdr, filters
-from pbxlib.errors import OutboxError, PbxError
+from pbxlib.backoff import Backoff
+from pbxlib.errors import BadAction, OutboxError, PbxError
 from pbxlib.events import EventMap
+from pbxlib.session import Manager
 
 log = logging.getLogger(__name__)
 
 # A refused login is mended by a person; asking more often only fills Asterisk's security log.
 REFUSED_PAUSE = 60.0
+EVENTS_ON = {"Action": "Events", "EventMask": "on"}
 
 
 class Bridge:
@@ -36,9 +37,11 @@ class Bridge:
         self._bus = bus
         self._map = EventMap.of(settings)
         self._session = None
+        self._asked = frozenset()  # the events that this session's filters let through
         self._trouble = "it has not connected yet"
         self._heard = None
         self._changed = threading.Event()
+        self._widening = threading.Lock()
         self._stopping = False
         self.counters = {"matched": 0, "stored": 0, "lost": 0, "reconnects": 0}
 
@@ -88,15 +91,17 @@ class Bridge:
             connect_timeout=ami["connect_timeout"],
             action_timeout=ami["action_timeout"],
         )
+        self._asked = self._map.wanted
         tls = ssl.create_default_context(cafile=ami["ca_file"]) if ami["tls"] else None
         try:
             session.connect(ami["host"], ami["port"], tls=tls)
-            session.set_wanted(self._map.wanted)
+            session.set_wanted(self._asked)
             session.on_frames = self._take
             session.login(ami["username"], self._secret(), events="off")
-            for action in filters.filter_actions(session.version, self._map.wanted):
+            for action in filters.filter_actions(session.version, self._asked):
                 filters.check(session.request(action))
-            session.request({"Action": "Events", "EventMask": "on"})
+            if self._asked:  # without a filter, every event would come
+                session.request(EVENTS_ON)
         except BaseException:
             session.close()
             raise
@@ -110,6 +115,8 @@ class Bridge:
         log.info("Connected to Asterisk's AMI, %s", session.version)
         self._tell("connected")
         session.on_close = lambda _reason: self._changed.set()
+        # The map may have changed while this session was opened.
+        self._widen(session)
         if session.connected():
             self._changed.wait()
         self._heard = time.monotonic()
@@ -136,19 +143,34 @@ class Bridge:
         """Use other settings. A changed map takes effect at once; changed AMI settings, or
         events that Asterisk does not yet send, by a new session."""
         before, self._settings = self._settings, settings
-        wanted = self._map.wanted
         self._map = EventMap.of(settings)
         session = self._session
         if before["ami"] != settings["ami"]:
             self._changed.set()
-        elif session is not None and self._map.wanted != wanted:
-            session.set_wanted(self._map.wanted)
-            for action in filters.filter_actions(session.version, self._map.wanted - wanted):
-                session.submit(action, None, self._widened)
+        elif session is not None:
+            self._widen(session)
+
+    def _widen(self, session):
+        """Have Asterisk send the map's events. Filters are never taken away: it cannot be done."""
+        with self._widening:
+            wanted, asked = self._map.wanted, self._asked
+            session.set_wanted(wanted)
+            self._asked = asked | wanted
+            try:
+                for action in filters.filter_actions(session.version, wanted - asked):
+                    session.submit(action, None, self._widened)
+                if wanted and not asked:
+                    session.submit(EVENTS_ON)
+            except ManagerException as error:
+                self._widened(error)
 
     def _widened(self, outcome):
-        if isinstance(outcome, Exception):
-            log.warning("Asterisk did not take a new event filter: %s", outcome)
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            filters.check(outcome)
+        except ManagerException as error:
+            log.warning("A new session is made for new events: %s", error)
             self._changed.set()
 
     def stop(self):
@@ -199,6 +221,8 @@ class Bridge:
         session = self._session
         try:
             actions.check(headers, ami["allow_actions"], ami["allow_applications"])
+            if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+                raise BadAction(f"timeout: {timeout!r} is not a number of seconds above 0")
             if session is None:
                 raise ManagerException(self._trouble or "Asterisk is not connected")
             session.submit(headers, timeout, answer)

@@ -2,7 +2,8 @@
 Call records as Odoo wants them: their times in UTC.
 
 AMI's ``Cdr`` event carries the PBX's local time without a zone. One hour a year is ambiguous
-then; the channel's ``UniqueID`` begins with its creation in epoch seconds and settles it.
+then; the channel's ``UniqueID``, which ends in its creation in epoch seconds, and the durations
+settle it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import datetime
 
 _FORMAT = "%Y-%m-%d %H:%M:%S"
-_TIMES = ("StartTime", "AnswerTime", "EndTime")
 
 
 def in_utc(event, zone=None):
@@ -21,11 +21,13 @@ def in_utc(event, zone=None):
     """
     unique = event.get("UniqueID") or event.get("Uniqueid") or ""
     try:
-        near = float(unique.rsplit("-", 1)[-1])
-    except (ValueError, AttributeError):
-        near = None
+        start = float(unique.rsplit("-", 1)[-1])
+        end = start + float(event.get("Duration") or 0)
+        answer = end - float(event.get("BillableSeconds") or 0)
+    except (ValueError, AttributeError, TypeError):
+        start = answer = end = None
     converted = dict(event)
-    for key in _TIMES:
+    for key, near in (("StartTime", start), ("AnswerTime", answer), ("EndTime", end)):
         if converted.get(key):
             converted[key] = _utc(converted[key], zone, near)
     return converted
@@ -34,9 +36,9 @@ def in_utc(event, zone=None):
 def _utc(text, zone, near):
     try:
         local = datetime.datetime.strptime(text, _FORMAT)
-    except (TypeError, ValueError):
+        first, second = (_aware(local.replace(fold=fold), zone) for fold in (0, 1))
+    except (TypeError, ValueError, OverflowError, OSError):
         return text
-    first, second = (_aware(local.replace(fold=fold), zone) for fold in (0, 1))
     if near is not None and abs(second.timestamp() - near) < abs(first.timestamp() - near):
         first = second
     return first.astimezone(datetime.timezone.utc).strftime(_FORMAT)

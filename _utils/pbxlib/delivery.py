@@ -5,6 +5,8 @@ One batch is in flight at a time. What goes wrong is answered by one policy:
 
 * Odoo is away, or a setting is wrong: the same batch again, after growing, jittered pauses.
 * The request timed out, or is too large: the front half of the batch, under the same number.
+* Odoo broke off or failed as a whole: once a heartbeat shows that Odoo is well, the batch is to
+  blame, and its front half is sent. A lone item has :data:`LONE_TRIES` before it is set aside.
 * Odoo's mark is above every number that was sent from here, or its stored answer is about
   other items: this outbox is a copy. It takes a new id, and says so.
 """
@@ -12,13 +14,34 @@ One batch is in flight at a time. What goes wrong is answered by one policy:
 from __future__ import annotations
 
 import logging
+import random
 import time
 
-from pbxlib.errors import OdooError, OdooRefused, OdooTimeout, OdooTooLarge
+from pbxlib.errors import (
+    OdooBroke,
+    OdooFailed,
+    OdooRefused,
+    OdooTimeout,
+    OdooTooLarge,
+    OutboxError,
+    PbxError,
+)
 from pbxlib.odoo import Client
-from pbxlib.outbox import pause
 
 log = logging.getLogger(__name__)
+
+# A restart of Odoo at the wrong moment must not set an item aside.
+LONE_TRIES = 3
+
+
+def pause(first, cap):
+    """A function of the number of failures: seconds to wait, doubling, jittered, capped."""
+
+    def seconds(failures):
+        doubled = first * 2 ** min(failures - 1, 40)
+        return min(cap, doubled) * random.uniform(0.75, 1.25)  # noqa: S311
+
+    return seconds
 
 
 class Delivery:
@@ -36,16 +59,19 @@ class Delivery:
         self._on_serial = on_serial
         self._make_client = client
         self._client = None
-        self._pending = settings
+        self._latest = settings
         self._settings = None
         self._failures = 0
         self._said = None
-        self._heard = float("-inf")  # so that the first thing sent is a heartbeat
+        self._noted = True  # an earlier process may have left its last error
+        self._suspect = None
+        self._suspected = 0
+        self._heard = float("-inf")  # so that an idle sender begins with a heartbeat
         self._stopping = False
 
     def configure(self, settings):
         """Use other settings from the next batch on. Any thread may call it; ring the bell."""
-        self._pending = settings
+        self._latest = settings
 
     def stop(self):
         """Leave :meth:`run` after the batch in flight. Ring the bell."""
@@ -54,26 +80,31 @@ class Delivery:
     def run(self):
         """Send until :meth:`stop`."""
         while not self._stopping:
-            self._adopt()
             try:
                 self.step()
-            except OdooError as error:
+            except PbxError as error:
                 self._failed(error)
 
     def _adopt(self):
         """Take settings that :meth:`configure` brought."""
-        pending, self._pending = self._pending, None
-        if pending is None:
+        latest, before = self._latest, self._settings
+        if latest is before:
             return
-        if self._settings is None or pending["odoo"] != self._settings["odoo"]:
+        self._settings = latest
+        if before is not None and latest["odoo"] != before["odoo"]:
             if self._client:
                 self._client.close()
             self._client = None
             self._failures = 0
-        self._settings = pending
+            if self._said is not None:
+                self._said = ""  # the same error with other settings is said again
 
     def step(self):
-        """Send one batch or a heartbeat, or wait until there is one. Raises ``OdooError``."""
+        """Send one batch or a heartbeat, or wait until there is one.
+
+        Raises ``OdooError`` and ``OutboxError``: what is in the outbox stays there.
+        """
+        self._adopt()
         if self._client is None:
             self._client = self._make_client(self._settings["odoo"])
         limits = self._settings["outbox"]
@@ -81,19 +112,38 @@ class Delivery:
         if batch is None:
             self._idle()
             return
+        lone = len(batch.items) == 1
+        if self._suspect is not None:
+            self._heartbeat()
+            blame, self._suspect = self._suspect, None
+            if not lone or self._suspected >= LONE_TRIES:
+                self._shrink(batch, blame)
+                return
         try:
             answer = self._receive(batch.outbox, batch.number, batch.items)
-        except (OdooTimeout, OdooTooLarge) as error:
-            left = self._outbox.shrink(batch.number, str(error))
-            log.warning(
-                "%s. Batch %s of %s items: %s",
-                error,
-                batch.number,
-                len(batch.items),
-                f"sending its first {left}" if left else "its one item is set aside",
-            )
-            return
-        self._take(batch, answer)
+        except OdooTooLarge as error:
+            self._shrink(batch, error)
+        except (OdooTimeout, OdooBroke, OdooFailed) as error:
+            if isinstance(error, OdooTimeout) and not lone:
+                self._shrink(batch, error)
+                return
+            self._suspect = error
+            self._suspected += 1
+            raise
+        else:
+            self._suspected = 0
+            self._take(batch, answer)
+
+    def _shrink(self, batch, error):
+        left = self._outbox.shrink(batch.number, str(error))
+        self._suspected = 0
+        log.warning(
+            "%s. Batch %s of %s items: %s",
+            error,
+            batch.number,
+            len(batch.items),
+            f"sending its first {left}" if left else "its one item is set aside",
+        )
 
     def _take(self, batch, answer):
         answers = answer["answers"]
@@ -112,21 +162,36 @@ class Delivery:
         self._outbox.settle(
             batch.number, answers, retry["tries"], pause(retry["retry_first"], retry["retry_cap"])
         )
-        for item, (word, *why) in answers.items():
-            if word != "done":
-                log.warning("Odoo answered %s for item %s: %s", word, item, " ".join(map(str, why)))
+        bad = [
+            f"{word} for item {item}: {' '.join(map(str, why))}"
+            for item, (word, *why) in answers.items()
+            if word not in ("done", "stale")
+        ]
+        if bad:
+            log.warning(
+                "Of the %s items of batch %s, Odoo did not take %s. The first: %s",
+                len(batch.items),
+                batch.number,
+                len(bad),
+                bad[0],
+            )
+        if not answers:
+            raise OdooFailed("Odoo took a batch and answered for none of its items")
 
     def _idle(self):
         """Nothing is due: wait for the bell, the next item or the heartbeat."""
         quiet = time.monotonic() - self._heard
         left = self._settings["odoo"]["heartbeat"] - quiet
         if left <= 0:
-            self._receive("", 0, [])
+            self._heartbeat()
             return
         due = self._outbox.next_due()
         if self._doorbell.wait(left if due is None else min(left, due)):
             # Let a batch gather: one call for many items, for a few milliseconds' delay.
             time.sleep(self._settings["outbox"]["batch_wait"])
+
+    def _heartbeat(self):
+        self._receive(self._outbox.id, 0, [])
 
     def _receive(self, outbox, number, items):
         answer = self._client.call(
@@ -137,14 +202,28 @@ class Delivery:
             items=items,
             minion=self._minion,
         )
+        if not _is_answer(answer):
+            raise OdooFailed(
+                "Odoo's answer has another form than this version's: the addon asterisk_plus in "
+                "Odoo and the formula on this PBX are of different versions"
+            )
         self._heard = time.monotonic()
         self._failures = 0
         if self._said is not None:
             log.info("Odoo answers again")
             self._said = None
+        if self._noted:
+            self._noted = False
             self._outbox.note(error=None, next_try=None)
-        self._on_serial(answer.get("serial"))
+        self._tell_serial(answer.get("serial"))
         return answer
+
+    def _tell_serial(self, serial):
+        try:
+            self._on_serial(serial)
+        except Exception as error:
+            # Whatever Salt's bus raises: the answer that carried the serial must be kept.
+            log.warning("The pillar was not refreshed for Odoo's new event map: %s", error)
 
     def _failed(self, error):
         """Say it, once for each reason, and wait before the next try."""
@@ -158,14 +237,27 @@ class Delivery:
         if text != self._said:
             log.error("%s. What is in the outbox is kept; next try in %.0f s", text, wait)
             self._said = text
-        self._outbox.note(error=text, next_try=time.time() + wait)
+        self._noted = True
+        try:
+            self._outbox.note(error=text, next_try=time.time() + wait)
+        except OutboxError:
+            log.debug("The error is not noted in the outbox", exc_info=True)
         self._await_retry(wait)
 
     def _await_retry(self, seconds):
         """Wait out a pause; items that arrive do not shorten it, new settings and stop do."""
         end = time.monotonic() + seconds
-        while not self._stopping and self._pending is None:
+        while not self._stopping and self._latest is self._settings:
             left = end - time.monotonic()
             if left <= 0:
                 return
             self._doorbell.wait(left)
+
+
+def _is_answer(answer):
+    return (
+        isinstance(answer, dict)
+        and isinstance(answer.get("mark"), int)
+        and isinstance(answer.get("answers"), dict)
+        and all(isinstance(word, list) and word for word in answer["answers"].values())
+    )

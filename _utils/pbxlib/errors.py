@@ -15,6 +15,10 @@ class SettingsError(PbxError):
         self.problems = list(problems)
 
 
+class ConsoleError(PbxError):
+    """The console's terminal cannot be started: its user, its program or its system resources."""
+
+
 class OutboxError(PbxError):
     """The outbox file cannot be opened, read or written."""
 
@@ -25,6 +29,10 @@ class OdooError(PbxError):
 
 class OdooUnreachable(OdooError):
     """No connection, no answer or a server error: the same request may work later."""
+
+
+class OdooBroke(OdooUnreachable):
+    """The request was sent, and Odoo closed the connection or answered with a server error."""
 
 
 class OdooTimeout(OdooError):

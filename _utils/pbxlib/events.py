@@ -24,6 +24,7 @@ from __future__ import annotations
 import collections
 import fnmatch
 import logging
+import re
 
 from jinja2 import TemplateError, nodes
 from jinja2.parser import Parser
@@ -46,6 +47,8 @@ ROUTE_KEYS = (
     "enabled",
 )
 MAX_CONDITION = 1000
+MAX_DEPTH = 40
+_AMI_NAME = re.compile(r"[A-Za-z0-9_]+")
 _METHODS = {"startswith", "endswith", "lower", "upper", "strip", "get", "isdigit", "isalpha"}
 _FILTERS = {"int", "float", "length", "lower", "upper", "trim", "default", "d", "string"}
 _TESTS = {"defined", "undefined", "none", "in", "eq", "ne", "lt", "le", "gt", "ge", "string"}
@@ -89,9 +92,13 @@ def compile_condition(source):
         return _jinja.compile_expression(source, undefined_to_none=False)
     except TemplateError as error:
         raise ValueError(f"it does not parse: {error}") from None
+    except (RecursionError, SyntaxError, MemoryError):
+        raise ValueError("it is nested too deeply") from None
 
 
-def _refuse_unlisted(node):
+def _refuse_unlisted(node, depth=0):
+    if depth > MAX_DEPTH:
+        raise ValueError("it is nested too deeply")
     if not isinstance(node, _NODES):
         raise ValueError(f"{type(node).__name__} may not be used in a condition")
     if isinstance(node, nodes.Name) and node.name != "event":
@@ -106,8 +113,10 @@ def _refuse_unlisted(node):
         called = node.node
         if not isinstance(called, nodes.Getattr) or called.attr not in _METHODS:
             raise ValueError(f"only these may be called: {', '.join(sorted(_METHODS))}")
+        if node.dyn_args or node.dyn_kwargs:
+            raise ValueError("* and ** may not be used in a condition")
     for child in node.iter_child_nodes():
-        _refuse_unlisted(child)
+        _refuse_unlisted(child, depth + 1)
 
 
 class Route:
@@ -190,7 +199,7 @@ class Route:
             if self.failures == 1:
                 log.warning(
                     "%s:condition failed on an event and counts as not matched: %s. "
-                    "This is logged once; asterisk.stats counts further ones",
+                    "This is logged once",
                     self.path,
                     error,
                 )
@@ -228,6 +237,9 @@ class EventMap:
     def __init__(self, events=None, bus_events=None, keep=None):
         problems = []
         self.events = self._compile(events or {}, "asterisk:events", keep, problems)
+        for name in self.events:
+            if not _AMI_NAME.fullmatch(name):
+                problems.append(f"asterisk:events:{name}: this cannot be the name of an AMI event")
         self.bus_events = self._compile(bus_events or {}, "asterisk:bus_events", keep, problems)
         if problems:
             raise SettingsError(problems)
@@ -241,6 +253,9 @@ class EventMap:
     def _compile(given, path, keep, problems):
         compiled = collections.OrderedDict()
         for name, specs in given.items():
+            if not isinstance(name, str):
+                problems.append(f"{path}:{name}: {name!r} is not the name of an event")
+                continue
             if not isinstance(specs, list):
                 problems.append(
                     f"{path}:{name}: {specs!r} is not a list of routes: begin each with '- '"

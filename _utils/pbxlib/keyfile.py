@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+import tempfile
 
 from pbxlib.errors import SettingsError
 
@@ -24,8 +26,8 @@ def get(folder, name):
     if known:
         return known
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    draft = f"{_path(folder, name)}.{os.getpid()}"
-    with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
+    with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(24) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -33,9 +35,11 @@ def get(folder, name):
         # A link, not a rename: of two processes that make it at once, both return the first's.
         os.link(draft, _path(folder, name))
     except FileExistsError:
-        pass
+        if read(folder, name) is None:
+            os.replace(draft, _path(folder, name))  # an empty file is no secret
     finally:
-        os.unlink(draft)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
     return read(folder, name)
 
 

@@ -5,10 +5,12 @@ Which of the two is found out once, by asking for the server's version. Every an
 the method's result is told apart and said in words that name the setting to mend:
 
 =====================  ===========================================================
-OdooUnreachable        no connection, no answer, 5xx: try again later
+OdooUnreachable        no connection, its database is away: try again later
+OdooBroke              the connection ended without an answer, 5xx: the request may be why
 OdooTimeout            the read timed out: the request may still be running
 OdooTooLarge           413: a proxy refuses a body of this size
-OdooRefused            401, 403, 404, 422 and their names in JSON-RPC: a setting is wrong
+OdooRefused            401, 403, 404, 422, their names in JSON-RPC, a certificate that is not
+                       trusted: a setting is wrong
 OdooFailed             the method itself raised: Odoo's error name and message
 =====================  ===========================================================
 
@@ -18,17 +20,20 @@ Sources: Odoo 19 ``odoo/addons/rpc/controllers/json2.py``; Odoo 14 ``odoo/http.p
 from __future__ import annotations
 
 import json
+import re
 import ssl
 
 import urllib3
 
 from pbxlib.errors import (
+    OdooBroke,
     OdooFailed,
     OdooRefused,
     OdooTimeout,
     OdooTooLarge,
     OdooUnreachable,
 )
+from pbxlib.plain import dumps
 
 _JSON2_SINCE = 19
 _ERRORS_OF_SETTINGS = {
@@ -88,10 +93,16 @@ class Client:
         )
         if status == 404:
             return "json2"  # an Odoo that has dropped JSON-RPC
-        self._check_status(status, body, "/jsonrpc")
-        version = _json(body)["result"]["server_version_info"][0]
-        # Odoo online says 'saas~19'.
-        number = int(str(version).rsplit("~", 1)[-1].split(".")[0])
+        if status != 200:
+            self._check_status(status, body, "/jsonrpc")
+        try:
+            version = _json(body)["result"]["server_version_info"][0]
+            # Odoo online says 'saas~19'.
+            number = int(str(version).rsplit("~", 1)[-1].split(".")[0])
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise OdooRefused(
+                f"{self._where()} does not tell its version: is asterisk:odoo:url an Odoo?"
+            ) from None
         return "json2" if number >= _JSON2_SINCE else "jsonrpc"
 
     def _json2(self, model, method, arguments):
@@ -130,15 +141,18 @@ class Client:
         if status != 200:
             self._check_status(status, body, "/jsonrpc")
         answer = _json(body)
-        if "error" in answer:
-            self._raise_named(answer["error"].get("data") or answer["error"])
+        if not isinstance(answer, dict):
+            raise OdooUnreachable(f"{self._where()} answered something other than JSON-RPC")
+        error = answer.get("error")
+        if error:
+            self._raise_named(error.get("data") or error if isinstance(error, dict) else {})
         return answer.get("result")
 
     def _post(self, path, payload, headers):
         url = self._settings["url"] + path
         try:
             response = self._pool.request(
-                "POST", url, body=json.dumps(payload).encode(), headers=headers, redirect=False
+                "POST", url, body=dumps(payload).encode(), headers=headers, redirect=False
             )
         except urllib3.exceptions.ReadTimeoutError:
             raise OdooTimeout(
@@ -146,7 +160,15 @@ class Client:
                 "(asterisk:odoo:read_timeout)"
             ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise OdooUnreachable(f"{self._where()} cannot be reached: {_reason(error)}") from None
+            reason = _reason(error)
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                raise OdooRefused(
+                    f"{self._where()} shows a certificate that is not trusted: name its authority "
+                    f"in asterisk:odoo:ca_file ({reason})"
+                ) from None
+            if isinstance(error, urllib3.exceptions.ProtocolError):
+                raise OdooBroke(f"{self._where()} broke off: {reason}") from None
+            raise OdooUnreachable(f"{self._where()} cannot be reached: {reason}") from None
         return response.status, response.data
 
     def _check_status(self, status, body, path):
@@ -155,7 +177,7 @@ class Client:
         if status == 413:
             raise OdooTooLarge(f"{where} refuses a request of this size: see its proxy's limit")
         if status >= 500 and b'"name"' not in body:
-            raise OdooUnreachable(f"{where} answered {status}")
+            raise OdooBroke(f"{where} answered {status}")
         if 300 <= status < 400:
             raise OdooRefused(
                 f"{where} redirects {path}: write the address it redirects to in asterisk:odoo:url"
@@ -170,9 +192,8 @@ class Client:
             )
         if status == 404 and error is None:
             raise OdooRefused(
-                f"{where} answered 404: there is no database "
-                f"{self._settings['database']!r} (asterisk:odoo:database), or asterisk:odoo:url "
-                "is not an Odoo"
+                f"{where} answered 404: there is no database {self._database_hint()}, or "
+                "asterisk:odoo:url is not an Odoo"
             )
         if status == 404:
             raise OdooRefused(
@@ -194,12 +215,18 @@ class Client:
         raise OdooUnreachable(f"{where} answered {status}")
 
     def _raise_named(self, error):
-        name = error.get("name", "")
+        name = error.get("name") or "an error without a name"
         if name in _ERRORS_OF_SETTINGS:
+            self._uid = None  # a restored database may know the login under another number
             raise OdooRefused(f"{self._where()}: {_ERRORS_OF_SETTINGS[name]} ({_said(error)})")
+        if "OperationalError" in name and "does not exist" in _said(error):
+            raise OdooRefused(f"{self._where()} has no such database: {self._database_hint()}")
         if "OperationalError" in name or "InterfaceError" in name:
             raise OdooUnreachable(f"{self._where()}: its database does not answer: {_said(error)}")
         raise OdooFailed(f"{self._where()} failed with {name}: {_said(error)}")
+
+    def _database_hint(self):
+        return f"{self._settings['database']!r} (asterisk:odoo:database)"
 
     def _where(self):
         return f"Odoo at {self._settings['url']}"
@@ -223,12 +250,18 @@ def _json(body):
 
 def _said(error):
     message = error.get("message") if isinstance(error, dict) else error
-    return str(message or "no reason given").strip().splitlines()[0][:300]
+    lines = str(message or "").strip().splitlines()
+    return lines[0][:300] if lines else "no reason given"
 
 
 def _reason(error):
-    """The innermost words of urllib3's nested errors."""
-    while getattr(error, "reason", None) is not None and isinstance(error.reason, Exception):
-        error = error.reason
-    text = str(error)
-    return text.split(": ", 1)[1] if text.startswith("<") and ": " in text else text
+    """The innermost words of urllib3's nested errors, the same each time for the same trouble."""
+    nested = error
+    while nested is not None:
+        error = nested
+        inside = (getattr(error, "reason", None), *reversed(error.args))
+        nested = next((part for part in inside if isinstance(part, Exception)), None)
+    words = [part for part in error.args if isinstance(part, str)]
+    # urllib3 begins with the object: "<…HTTPConnection object at 0x7f…>: ", "HTTPConnection(…): ".
+    reason = re.sub(r"^(<[^>]*>|HTTPS?Connection\(.*?\)): ", "", words[-1] if words else str(error))
+    return reason or type(error).__name__

@@ -19,16 +19,19 @@ An item's ``state`` is a word a person understands: waiting, sending, failed.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
+import logging
 import os
-import random
-import select
 import sqlite3
+import threading
 import time
 import uuid
 
+from pbxlib.doorbell import wake
 from pbxlib.errors import OutboxError
+from pbxlib.plain import dumps, text
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -38,7 +41,9 @@ CREATE TABLE IF NOT EXISTS items (
     name TEXT NOT NULL,         -- AMI event name, bus tag glob, or the job's function
     model TEXT, method TEXT, batch INTEGER NOT NULL,
     data TEXT NOT NULL,         -- JSON
-    created REAL NOT NULL, due REAL NOT NULL, expires REAL,
+    created REAL NOT NULL,
+    due REAL NOT NULL,          -- not to be sent before; 0, whatever the clock says, for at once
+    expires REAL,
     latest TEXT,                -- while it waits, a newer item with this key replaces it
     tries INTEGER NOT NULL DEFAULT 0,
     number INTEGER,             -- the open batch it is in
@@ -52,25 +57,27 @@ CREATE INDEX IF NOT EXISTS items_expiry ON items (expires) WHERE expires IS NOT 
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 _COUNTERS = ("delivered", "stale", "superseded", "dropped")
+_REPLACED = "SELECT seq, due FROM items WHERE latest = ? AND number IS NULL AND NOT failed"
 # How many items are written between two looks at the limits.
 _LIMIT_EVERY = 1000
 
 
 class Outbox:
-    """One process's hold on the outbox file at ``path``.
+    """One process's hold on the outbox file at ``path``. Its threads may share it.
 
-    ``max_rows`` and ``max_bytes`` bound it: past them the least worth keeping goes first.
-    Raises :class:`~pbxlib.errors.OutboxError` when the file cannot be opened or written.
+    ``max_rows`` and ``max_bytes`` bound the file: past them the least worth keeping goes first.
+    A writer without limits leaves that to the others. Every method raises
+    :class:`~pbxlib.errors.OutboxError` when the file cannot be opened, read or written.
     """
 
-    def __init__(self, path, max_rows=2_000_000, max_bytes=2 * 1024**3, clock=time.time):
+    def __init__(self, path, max_rows=None, max_bytes=None, clock=time.time):
         self.path = path
         self._clock = clock
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
-        self._unchecked = _LIMIT_EVERY
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        self._lock = threading.RLock()
+        self._unchecked = 0
+        self.limit(max_rows, max_bytes)
         try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             # The file holds call records: nobody but the minion's user reads it.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(
@@ -92,18 +99,40 @@ class Outbox:
     def close(self):
         self._db.close()
 
+    def limit(self, max_rows, max_bytes):
+        """Other limits, from the next :meth:`put` on."""
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._unchecked = _LIMIT_EVERY
+
     @contextlib.contextmanager
     def _transaction(self):
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock:
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                # A full disk ends some transactions by itself and leaves others open.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise OutboxError(
+                        f"the outbox {self.path} cannot be written: {error}"
+                    ) from error
                 raise
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise OutboxError(f"the outbox {self.path} cannot be written: {error}") from error
+
+    def _read(self, query, *values):
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise OutboxError(f"the outbox {self.path} cannot be read: {error}") from error
+
+    @property
+    def id(self):
+        """The outbox id: 32 hex digits."""
+        return self._read("SELECT value FROM meta WHERE key = 'outbox'")[0]["value"]
 
     # What writers do ---------------------------------------------------------------------
 
@@ -112,64 +141,81 @@ class Outbox:
 
         An item is a dict: ``kind``, ``name``, ``data`` (a dict), and, where they apply,
         ``model``, ``method``, ``batch``, ``delay`` (s), ``keep`` (s, ``None`` for ever),
-        ``latest`` (replaces a waiting item with the same key).
+        ``latest`` (replaces a waiting item with the same key, and is due no later than that was,
+        or a stream of them would put it off for ever).
         """
         now = self._clock()
         newest = {item["latest"]: item for item in items if item.get("latest")}
-        rows = [
-            (
-                os.urandom(8).hex(),
-                item["kind"],
-                item["name"],
-                item.get("model"),
-                item.get("method"),
-                int(item.get("batch") or 0),
-                dumps(item["data"]),
-                now,
-                now + (item.get("delay") or 0),
-                None if item.get("keep") is None else now + item["keep"],
-                item.get("latest"),
-            )
-            for item in items
-            if not item.get("latest") or newest[item["latest"]] is item
-        ]
+        superseded = len(items)
+        items = [item for item in items if not item.get("latest") or newest[item["latest"]] is item]
+        superseded -= len(items)
+        encoded = [dumps(item["data"]) for item in items]
         with self._transaction() as db:
-            superseded = len(items) - len(rows)
-            for key in newest:
-                superseded += db.execute(
-                    "DELETE FROM items WHERE latest = ? AND number IS NULL AND NOT failed", (key,)
-                ).rowcount
-            db.executemany(
-                "INSERT INTO items (id, kind, name, model, method, batch, data, created, due,"
-                " expires, latest) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                rows,
-            )
-            if superseded:
-                self._count("superseded", superseded)
-            self._unchecked += len(rows)
+            for item, data in zip(items, encoded):
+                due = now + item["delay"] if item.get("delay") else 0
+                latest = text(item.get("latest"))
+                if latest is not None:
+                    replaced = db.execute(_REPLACED, (latest,)).fetchall()
+                    for row in replaced:
+                        db.execute("DELETE FROM items WHERE seq = ?", (row["seq"],))
+                    due = min([due, *(row["due"] for row in replaced)])
+                    superseded += len(replaced)
+                db.execute(
+                    "INSERT INTO items (id, kind, name, model, method, batch, data, created, due,"
+                    " expires, latest) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    (
+                        os.urandom(8).hex(),
+                        item["kind"],
+                        text(item["name"]),
+                        text(item.get("model")),
+                        text(item.get("method")),
+                        int(item.get("batch") or 0),
+                        data,
+                        now,
+                        due,
+                        None if item.get("keep") is None else now + item["keep"],
+                        latest,
+                    ),
+                )
+            self._count("superseded", superseded)
+            self._unchecked += len(items)
             if self._unchecked >= _LIMIT_EVERY:
                 self._unchecked = 0
                 self._make_room()
         wake(self.path)
-        return len(rows)
+        return len(items)
 
     def _make_room(self):
         """Drop what is least worth keeping while the file is over a limit."""
-        rows = self._db.execute("SELECT count(*) FROM items").fetchone()[0]
-        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
-        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        size = self._db.execute("PRAGMA page_size").fetchone()[0]
-        used = (pages - free) * size
+        if self._max_rows is None or self._max_bytes is None:
+            return
+        # Rows between the first and the last: counting them reads the whole file.
+        rows = self._one("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM items")
+        if rows > self._max_rows:
+            rows = self._one("SELECT count(*) FROM items")
+        pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
+        used = pages * self._one("PRAGMA page_size")
         excess = max(rows - self._max_rows, 0)
         if used > self._max_bytes and rows:
             excess = max(excess, int(rows * (used - self._max_bytes) / used) + 1)
-        if excess:
-            dropped = self._db.execute(
-                "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE number IS NULL"
-                " ORDER BY expires IS NULL, expires, seq LIMIT ?)",
-                (excess,),
-            ).rowcount
-            self._count("dropped", dropped)
+        if not excess:
+            return
+        dropped = self._db.execute(
+            "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE number IS NULL"
+            " ORDER BY expires IS NULL, expires, seq LIMIT ?)",
+            (excess,),
+        ).rowcount
+        self._count("dropped", dropped)
+        log.warning(
+            "The outbox is full (asterisk:outbox:max_rows %s, max_bytes %s): the %s items that "
+            "were least worth keeping were dropped",
+            self._max_rows,
+            self._max_bytes,
+            dropped,
+        )
+
+    def _one(self, query):
+        return self._db.execute(query).fetchone()[0]
 
     def _count(self, counter, number):
         self._db.execute(
@@ -204,7 +250,7 @@ class Outbox:
                     " ORDER BY seq LIMIT ?",
                     (now, most_items),
                 ):
-                    size += len(row["data"])
+                    size += len(row["data"].encode())
                     if rows and size > most_bytes:
                         break
                     rows.append(row)
@@ -243,10 +289,7 @@ class Outbox:
             ).fetchall()
             keep = len(rows) // 2
             if keep:
-                db.execute(
-                    "UPDATE items SET number = NULL WHERE number = ? AND seq >= ?",
-                    (number, rows[keep]["seq"]),
-                )
+                self._put_back(number, first=rows[keep]["seq"])
             else:
                 db.execute(
                     "UPDATE items SET number = NULL, failed = 1, tries = tries + 1, error = ?"
@@ -258,35 +301,65 @@ class Outbox:
     def settle(self, number, answers, tries, pause):
         """Take Odoo's answer to batch ``number``.
 
-        ``answers``: item id → ``['done']``, ``['failed', why]`` or ``['refused', why]``; it may
-        name items of the batch that :meth:`shrink` put back. What is not named was not reached
-        and goes into a later batch. ``tries``: how many failures set an item aside.
-        ``pause(n)``: seconds until the try after the n-th failure. Returns ``(done, failed)``.
+        ``answers``: item id → ``['done']``, ``['stale']`` (it came too late and was passed
+        over), ``['failed', why]`` or ``['refused', why]``; it may name items of the batch that
+        :meth:`shrink` put back. What is not named was not reached and goes into a later batch.
+        ``tries``: how many failures set an item aside. ``pause(n)``: seconds until the try after
+        the n-th failure. Returns ``(done, failed)``.
         """
         now = self._clock()
-        done, bad = [], []
-        for item, (word, *why) in answers.items():
-            if word == "done":
-                done.append((item,))
-            else:
-                bad.append((item, word == "refused", str(why[0] if why else word)))
+        counts = {"done": 0, "stale": 0, "failed": 0}
         with self._transaction() as db:
-            gone = db.executemany("DELETE FROM items WHERE id = ?", done).rowcount if done else 0
-            for item, final, why in bad:
-                row = db.execute("SELECT seq, tries FROM items WHERE id = ?", (item,)).fetchone()
-                if row is None:
+            rows = self._answered(number, answers)
+            for item, row in rows.items():
+                word, *why = answers[item]
+                if word in ("done", "stale"):
+                    counts[word] += 1
+                    db.execute("DELETE FROM items WHERE seq = ?", (row["seq"],))
                     continue
-                count = row["tries"] + 1
+                counts["failed"] += 1
+                failures = row["tries"] + 1
+                aside = word == "refused" or failures >= tries
                 db.execute(
-                    "UPDATE items SET number = NULL, tries = ?, error = ?, failed = ?, due = ?"
-                    " WHERE seq = ?",
-                    (count, why, int(final or count >= tries), now + pause(count), row["seq"]),
+                    "UPDATE items SET tries = ?, error = ?, failed = ?, due = ? WHERE seq = ?",
+                    (
+                        failures,
+                        text(str(why[0] if why else word)),
+                        int(aside),
+                        now + pause(failures),
+                        row["seq"],
+                    ),
                 )
-            db.execute("UPDATE items SET number = NULL WHERE number = ?", (number,))
-            if gone:
-                self._count("delivered", gone)
+            self._put_back(number)
+            self._count("delivered", counts["done"])
+            self._count("stale", counts["stale"])
             self._set("note:answered", now)
-        return gone, len(bad)
+        return counts["done"], counts["failed"]
+
+    def _answered(self, number, answers):
+        """The rows that ``answers`` names, by id."""
+        batch = self._db.execute("SELECT id, seq, tries FROM items WHERE number = ?", (number,))
+        rows = {row["id"]: row for row in batch if row["id"] in answers}
+        if len(rows) < len(answers):
+            # A shrunk batch that Odoo had applied whole. The id has no index, for this is rare.
+            rest = self._db.execute("SELECT id, seq, tries FROM items WHERE number IS NULL")
+            rows.update({row["id"]: row for row in rest if row["id"] in answers})
+        return rows
+
+    def _put_back(self, number, first=0):
+        """Let the items of the batch from ``first`` on wait again, but for superseded ones."""
+        self._count(
+            "superseded",
+            self._db.execute(
+                "DELETE FROM items WHERE number = ? AND seq >= ? AND NOT failed AND EXISTS"
+                " (SELECT 1 FROM items AS newer WHERE newer.latest = items.latest"
+                " AND newer.seq > items.seq AND NOT newer.failed)",
+                (number, first),
+            ).rowcount,
+        )
+        self._db.execute(
+            "UPDATE items SET number = NULL WHERE number = ? AND seq >= ?", (number, first)
+        )
 
     def renew(self):
         """Start a new outbox id, with numbers from 1: this file is a copy of another's."""
@@ -297,10 +370,9 @@ class Outbox:
 
     def next_due(self):
         """Seconds until the next item is due (0 when one is), or ``None`` when none waits."""
-        row = self._db.execute(
-            "SELECT min(due) AS due FROM items WHERE number IS NULL AND NOT failed"
-        ).fetchone()
-        return None if row["due"] is None else max(0.0, row["due"] - self._clock())
+        due = self._read("SELECT min(due) AS due FROM items WHERE number IS NULL AND NOT failed")
+        due = due[0]["due"]
+        return None if due is None else max(0.0, due - self._clock())
 
     def note(self, **facts):
         """Keep what the sender wants a person to see (``error``, ``next_try``)."""
@@ -313,11 +385,11 @@ class Outbox:
     def status(self):
         """A dict: ``depth``, ``failed``, ``oldest`` (s), counters, and the sender's notes."""
         now = self._clock()
-        row = self._db.execute(
+        (row,) = self._read(
             "SELECT count(*) AS rows, total(failed) AS failed,"
             " min(CASE WHEN failed THEN NULL ELSE created END) AS oldest FROM items"
-        ).fetchone()
-        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        )
+        meta = dict(self._read("SELECT key, value FROM meta"))
         status = {
             "outbox": meta["outbox"],
             "depth": row["rows"] - int(row["failed"]),
@@ -332,10 +404,10 @@ class Outbox:
 
     def failed(self, limit=100):
         """The items that were set aside, oldest first: a list of dicts."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT id, kind, name, model, method, created, tries, error, data FROM items"
             " WHERE failed ORDER BY seq LIMIT ?",
-            (limit,),
+            limit,
         )
         return [dict(row, data=json.loads(row["data"])) for row in rows]
 
@@ -377,71 +449,3 @@ class Batch:
         self.outbox = outbox
         self.number = number
         self.items = items
-
-
-def dumps(data):
-    """``data`` as JSON that PostgreSQL takes: no NUL, and no half of a surrogate pair.
-
-    What AMI sent outside UTF-8 is kept by the wire as lone surrogates; they become U+FFFD.
-    """
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
-    if "\\u0000" in text:
-        text = text.replace("\\u0000", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return text
-
-
-def pause(first, cap):
-    """A function of the number of failures: seconds to wait, doubling, jittered, capped."""
-
-    def seconds(failures):
-        return min(cap, first * 2 ** (failures - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
-
-    return seconds
-
-
-# The signal from writers to the sender: a byte in a named pipe beside the outbox. A pipe, since
-# writers are other processes, and a waiting reader costs nothing.
-
-
-def wake(path):
-    """Tell the sender of the outbox at ``path`` that something changed. Never blocks."""
-    try:
-        descriptor = os.open(path + ".wake", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.ENOENT):
-            return  # no sender is running: it looks at the outbox when it starts
-        raise OutboxError(f"the sender cannot be woken: {error}") from error
-    try:
-        os.write(descriptor, b"\0")
-    except BlockingIOError:
-        pass  # the pipe is full of wake-ups already
-    finally:
-        os.close(descriptor)
-
-
-class Doorbell:
-    """The sender's end of :func:`wake`."""
-
-    def __init__(self, path):
-        pipe = path + ".wake"
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(pipe, 0o600)
-        # Opened for both, so that the pipe never reports its end when a writer leaves.
-        self._descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def wait(self, timeout=None):
-        """Return when the bell was rung, or after ``timeout`` seconds: whether it was rung."""
-        ready, _, _ = select.select([self._descriptor], [], [], timeout)
-        if not ready:
-            return False
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._descriptor, 4096):
-                pass
-        return True
-
-    def close(self):
-        os.close(self._descriptor)

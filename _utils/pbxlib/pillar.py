@@ -17,9 +17,9 @@ import threading
 import salt.minion
 import salt.pillar
 import salt.utils.event
-from pbxlib.backoff import Backoff
 
 from pbxlib import settings as settings_
+from pbxlib.backoff import Backoff
 from pbxlib.errors import SettingsError
 from pbxlib.events import EventMap
 
@@ -105,7 +105,11 @@ class LiveSettings:
                 continue
             backoff.reset()
             wait = None
-            self._adopt(pillar)
+            try:
+                self._adopt(pillar)
+            except Exception:
+                # Such as a full disk: the next refresh finds this thread alive.
+                log.exception("The new settings were not taken")
 
     def _compile(self):
         opts = dict(self._opts)
@@ -121,10 +125,11 @@ class LiveSettings:
 
     def _adopt(self, pillar):
         if "asterisk" not in pillar:
-            self._complain("The pillar of this minion has no key 'asterisk'")
+            wrong = "; ".join(map(str, pillar.get("_errors") or ()))
+            self._complain(f"The pillar of this minion has no key 'asterisk'. {wrong}".strip())
             return
         # Through JSON: plain types only, whatever wrappers this version of Salt puts around them.
-        given = json.loads(json.dumps(pillar["asterisk"]))
+        given = json.loads(json.dumps(pillar["asterisk"], default=str))
         try:
             settings = check(given)
         except SettingsError as error:

@@ -12,6 +12,7 @@ start before the master is reached: :func:`save` and :func:`load`.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import tempfile
@@ -45,16 +46,34 @@ def duration(value):
     return seconds
 
 
-def _finite(value):
-    seconds = duration(value)
-    if seconds is FOREVER:
-        raise ValueError("'forever' cannot stand here: write 30s, 5m or 2h")
-    return seconds
+def _seconds(low, high=86400):
+    def check(value):
+        seconds = duration(value)
+        if seconds is FOREVER:
+            raise ValueError("'forever' cannot stand here: write 30s, 5m or 2h")
+        if not low <= seconds <= high:
+            raise ValueError(f"{value!r} is not from {low} to {high} seconds")
+        return seconds
+
+    return check
 
 
 def _text(value):
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text: put it in quotes")
+    return value
+
+
+def _line(value):
+    # What goes into a header: a line end would begin another one.
+    if not _text(value).isprintable():
+        raise ValueError(f"{value!r} holds a line end or another control character")
+    return value
+
+
+def _ascii(value):
+    if not (_line(value).isascii() and value == value.strip()):
+        raise ValueError(f"{value!r} holds spaces around it or letters that are not ASCII")
     return value
 
 
@@ -90,7 +109,8 @@ def _texts(value):
 
 def _mapping(value):
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is not a mapping of names to values")
+        # Without the value: these hold passwords.
+        raise ValueError(f"it is a {type(value).__name__}, not a mapping of names to values")
     return value
 
 
@@ -101,8 +121,12 @@ def _path(value):
 
 
 def _url(value):
-    parts = urlsplit(_text(value))
+    parts = urlsplit(_ascii(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value!r} is not an address: write https://odoo.example.com")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("it holds a login: write that in asterisk:odoo:login and api_key")
+    if parts.port == 0 or parts.query or parts.fragment:
         raise ValueError(f"{value!r} is not an address: write https://odoo.example.com")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError(
@@ -110,6 +134,48 @@ def _url(value):
             "or put a TLS proxy before Odoo"
         )
     return value.rstrip("/")
+
+
+def is_loopback(host):
+    """Whether ``host`` (a name or an address) stays inside this machine."""
+    return host in _LOOPBACK
+
+
+def _listen(value):
+    try:
+        if not is_loopback(_text(value)):
+            ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IP address to listen at") from None
+    return value
+
+
+def _console_url(value):
+    parts = urlsplit(_ascii(value))
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{value!r} is not an address: write wss://odoo.example.com/console")
+    if parts.scheme == "ws" and not is_loopback(parts.hostname):
+        raise ValueError(f"{value!r} would send the ticket in clear text: write wss://")
+    return value
+
+
+def _origins(value):
+    for origin in _texts(value):
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise ValueError(
+                f"{origin!r} is not an origin: write https://odoo.example.com, in lower case, with "
+                "its port if it has one, without a path"
+            )
+        if not parts.hostname or "*" in origin or origin != origin.lower():
+            raise ValueError(f"{origin!r} is not one origin in lower case: write each one out")
+    return value
+
+
+def _unprivileged(value):
+    if _line(value) in ("root", "0", ""):
+        raise ValueError(f"{value!r}: '!' in the console would give its shell; name another user")
+    return value
 
 
 # A leaf is (default, check); a dict is a section; None as default means "not set".
@@ -128,15 +194,15 @@ SCHEMA = {
     "user": (None, _text),
     "group": (None, _text),
     "ami": {
-        "host": ("127.0.0.1", _text),
+        "host": ("127.0.0.1", _line),
         "port": (5038, _whole(1, 65535)),
-        "username": ("salt", _text),
-        "secret": (None, _text),
+        "username": ("salt", _line),
+        "secret": (None, _line),
         "tls": (False, _flag),
         "ca_file": (None, _path),
-        "connect_timeout": (10, _finite),
-        "ping_interval": (30, _finite),
-        "action_timeout": (5, _finite),
+        "connect_timeout": (10, _seconds(0.1)),
+        "ping_interval": (30, _seconds(1)),
+        "action_timeout": (5, _seconds(0.1)),
         "allow_actions": ([], _texts),
         "allow_applications": ([], _texts),
         "read": (None, _texts),
@@ -144,26 +210,38 @@ SCHEMA = {
     },
     "odoo": {
         "url": (None, _url),
-        "database": (None, _text),
-        "login": (None, _text),
-        "api_key": (None, _text),
+        "database": (None, _ascii),
+        "login": (None, _line),
+        "api_key": (None, _ascii),
         "api": ("auto", _one_of("auto", "json2", "jsonrpc")),
         "ca_file": (None, _path),
-        "connect_timeout": (10, _finite),
+        "connect_timeout": (10, _seconds(0.1)),
         # Odoo's own retries of a conflicting transaction take up to 30 s.
-        "read_timeout": (90, _finite),
-        "heartbeat": (60, _finite),
+        "read_timeout": (90, _seconds(1)),
+        "heartbeat": (60, _seconds(1)),
     },
     "outbox": {
         "batch_items": (200, _whole(1, 10000)),
         "batch_bytes": (512 * 1024, _whole(1024, 64 * 1024 * 1024)),
-        "batch_wait": (0.025, _finite),
+        "batch_wait": (0.025, _seconds(0, 60)),
         "tries": (8, _whole(1, 1000)),
-        "retry_first": (2, _finite),
-        "retry_cap": (600, _finite),
+        "retry_first": (2, _seconds(0.1)),
+        "retry_cap": (600, _seconds(1)),
         "keep": ("7d", duration),
         "max_rows": (2_000_000, _whole(1000, 100_000_000)),
         "max_bytes": (2 * 1024**3, _whole(1024 * 1024, 2**40)),
+    },
+    "console": {
+        "enabled": (False, _flag),
+        "listen": ("127.0.0.1", _listen),
+        "port": (8010, _whole(1, 65535)),
+        "cert": (None, _path),
+        "key": (None, _path),
+        "url": (None, _console_url),
+        "origins": ([], _origins),
+        "user": ("asterisk", _unprivileged),
+        "idle_timeout": ("15m", _seconds(10)),
+        "max_sessions": (4, _whole(1, 100)),
     },
     "events": ({}, _mapping),
     "bus_events": ({}, _mapping),
@@ -184,14 +262,29 @@ def resolve(pillar):
     """
     problems = []
     settings = _section(SCHEMA, pillar if pillar is not None else {}, "asterisk", problems)
+    if not problems:
+        problems += _console_problems(settings["console"])
     if problems:
         raise SettingsError(problems)
     return settings
 
 
+def _console_problems(console):
+    if bool(console["cert"]) != bool(console["key"]):
+        missing = "key" if console["cert"] else "cert"
+        yield f"asterisk:console:{missing}: it is not set: cert and key go together"
+    elif console["enabled"] and not is_loopback(console["listen"]) and not console["cert"]:
+        yield (
+            f"asterisk:console:listen: {console['listen']!r} can be reached from outside, and "
+            "without TLS anyone on the way could type into the console: set cert and key, or "
+            "listen at 127.0.0.1 behind a TLS proxy"
+        )
+
+
 def _section(schema, given, path, problems):
     if not isinstance(given, dict):
-        problems.append(f"{path}: {given!r} is not a mapping of settings")
+        # Without the value: a section that is indented wrongly may hold a secret.
+        problems.append(f"{path}: it is a {type(given).__name__}, not a mapping of settings")
         return {}
     for key in given:
         if key not in schema:
@@ -221,7 +314,7 @@ def _section(schema, given, path, problems):
 def _masked(key, error):
     # A wrong secret must not reach the log by way of its own error.
     if key in ("secret", "api_key"):
-        return "it is not text: put it in quotes"
+        return "it is not one line of text in quotes, without spaces around it"
     return str(error)
 
 
