@@ -1,5 +1,6 @@
 # The bridge to Odoo inside the minion: its Python packages, its engines, and one restart of the
 # minion when what it runs is older than what is on disk.
+{%- from 'asterisk-formula/map.jinja' import asterisk with context %}
 
 include:
   - asterisk-formula.extensions
@@ -17,6 +18,9 @@ asterisk-bridge-engines:
   file.managed:
     - name: {{ salt['file.join'](salt['file.dirname'](opts.conf_file), 'minion.d', 'asterisk.conf') }}
     - source: salt://asterisk-formula/files/minion.conf
+    - template: jinja
+    - context:
+        console: {{ (asterisk.console.enabled is sameas true) | json }}
     - user: root
     - group: root
     - mode: '0644'
