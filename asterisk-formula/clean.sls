@@ -37,7 +37,9 @@ asterisk-clean-files:
 {%- for file in config if method != 'none' or file != account_file %}
       - {{ asterisk.etc }}/{{ file }}
 {%- endfor %}
-      - {{ etc }}/asterisk
+{%- for name in ['ami'] + (asterisk.endpoints | list | map('regex_replace', '^', 'endpoint-') | list) %}
+      - {{ etc }}/asterisk/{{ name }}
+{%- endfor %}
       - {{ etc }}/minion.d/asterisk.conf
 
 {%- if method == 'none' %}

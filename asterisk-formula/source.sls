@@ -43,27 +43,38 @@ asterisk-external-{{ loop.index }}:
       - cmd: asterisk-build
 {%-   endfor %}
 
+asterisk-tarball:
+  # Unpacked from a copy: archive.extracted does not hold a local file against its checksum.
+  file.managed:
+    - name: {{ home }}/{{ salt['file.basename'](source.url) }}
+    - source: {{ source.url | json }}
+    - source_hash: {{ source.checksum | json }}
+    - makedirs: true
+
 asterisk-tree:
   archive.extracted:
     - name: {{ tree }}
-    - source: {{ source.url | json }}
-    - source_hash: {{ source.checksum | json }}
+    - source: {{ home }}/{{ salt['file.basename'](source.url) }}
     - options: --strip-components=1
     - enforce_toplevel: false
     - unless:
       - test -e {{ tree }}/.installed
+    - require:
+      - file: asterisk-tarball
 
 asterisk-build:
   cmd.run:
+    # Its thousands of lines go to a file; the end of it is told when the build fails.
     - name: >-
-        ./configure {{ options | join(' ') }} --with-externals-cache={{ home }}/externals
+        (./configure {{ options | join(' ') }} --with-externals-cache={{ home }}/externals
         && make menuselect.makeopts
 {%-   if source.get('menuselect') %}
         && menuselect/menuselect {{ source.menuselect | join(' ') }} menuselect.makeopts
 {%-   endif %}
         && make -j{{ grains.num_cpus }}
         && make install
-        && touch .installed
+        && touch .installed) > build.log 2>&1
+        || { tail -n 30 build.log; echo "All of it: {{ tree }}/build.log"; exit 1; }
     - cwd: {{ tree }}
     - creates: {{ tree }}/.installed
     - require:
