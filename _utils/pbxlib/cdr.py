@@ -37,11 +37,11 @@ def _utc(text, zone, near):
     try:
         local = datetime.datetime.strptime(text, _FORMAT)
         first, second = (_aware(local.replace(fold=fold), zone) for fold in (0, 1))
+        if near is not None and abs(second.timestamp() - near) < abs(first.timestamp() - near):
+            first = second
+        return first.astimezone(datetime.timezone.utc).strftime(_FORMAT)
     except (TypeError, ValueError, OverflowError, OSError):
         return text
-    if near is not None and abs(second.timestamp() - near) < abs(first.timestamp() - near):
-        first = second
-    return first.astimezone(datetime.timezone.utc).strftime(_FORMAT)
 
 
 def _aware(local, zone):
