@@ -4,7 +4,6 @@
     "version": "19.0.1.0.0",
     "category": "Phone",
     "author": "The asterisk-formula authors",
-    "website": "https://github.com/odoopbx/asterisk-formula",
     "license": "LGPL-3",
     "depends": ["base", "bus", "web"],
     "external_dependencies": {"python": ["salt-pepper"]},

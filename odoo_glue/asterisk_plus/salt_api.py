@@ -8,6 +8,7 @@ import collections
 import hashlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
@@ -223,4 +224,6 @@ def _words_of(error):
         text = error.read(2000).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         text = ""
+    # CherryPy's error pages are HTML.
+    text = re.sub(r"<(style|title)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     return " ".join(text.split())[:300] or error.reason

@@ -201,7 +201,7 @@ class Server(models.Model):
             )
         return users.create(
             {
-                "name": self.env._("PBX %s", self.name),
+                "name": self.name,
                 "login": self.minion_id,
                 compat.group_field(self.env): [(6, 0, self.env.ref(AGENT).ids)],
             }

@@ -1,3 +1,5 @@
+import inspect
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.service.model import call_kw
 from odoo.tests import tagged
@@ -30,11 +32,46 @@ class TestAccess(PbxCase):
                     with self.assertRaises(AccessError):
                         self.rpc(user, "asterisk_plus.server", method, self.pbx1.ids, *args)
 
+    def test_no_method_of_the_addon_is_forgotten(self):
+        """Each one refuses strangers before it looks at its arguments."""
+        tried = 0
+        for model, method, function in self.own_methods():
+            signature = inspect.signature(function)
+            wanted = [
+                None
+                for parameter in list(signature.parameters.values())[1:]
+                if parameter.default is parameter.empty
+                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            ]
+            if not getattr(function, "_api_model", False):
+                wanted.insert(0, self.env[model].search([], limit=1).ids)
+            for user in (self.employee, self.portal):
+                with self.subTest(user=user.login, model=model, method=method):
+                    with self.assertRaises(AccessError):
+                        self.rpc(user, model, method, *wanted)
+                    tried += 1
+        self.assertGreater(tried, 20)
+
+    def own_methods(self):
+        """``(model, method, function)`` of what the addon adds and RPC might reach."""
+        for name, model in self.registry.items():
+            if not name.startswith("asterisk_plus."):
+                continue
+            for cls in model.mro():
+                if not cls.__module__.startswith("odoo.addons.asterisk_plus"):
+                    continue
+                for method, function in vars(cls).items():
+                    public = inspect.isfunction(function) and not method.startswith("_")
+                    # Access lists are what guards these two.
+                    if public and method not in ("create", "write"):
+                        yield name, method, function
+
     def test_handlers_and_callbacks_cannot_be_called_by_rpc(self):
         for model, method, args in (
             ("asterisk_plus.call", "create_cdrs", ([],)),
             ("asterisk_plus.server", "on_minion_start", ({},)),
             ("asterisk_plus.server", "on_told", ([], {})),
+            ("asterisk_plus.server", "originate_call_response", ([], {})),
         ):
             for user in (self.manager, self.user, self.employee, self.portal):
                 with self.subTest(user=user.login, method=method):

@@ -22,7 +22,7 @@ class TestResults(PbxCase):
         self.patch(
             self.registry["res.users"],
             "asterisk_plus_notify",
-            lambda user, message, **options: self.told.append((user.id, message)),
+            lambda user, message, uid=None, **more: self.told.append((uid or user.id, message)),
         )
 
     def start(self, pass_back=None, **options):
@@ -54,6 +54,21 @@ class TestResults(PbxCase):
         self.assertEqual(self.called[0][2], NO_SUCH)
         self.assertEqual(self.told, [(self.user.id, "Extension does not exist.")])
         self.assertEqual((job.state, job.error), ("error", "Extension does not exist."))
+
+    def test_the_addons_own_callback_tells_who_originated_why_there_is_no_call(self):
+        with self.salt():
+            jid = self.pbx1.local_job(
+                "asterisk.manager_action",
+                {"Action": "Originate"},
+                res_model="asterisk_plus.server",
+                res_method="originate_call_response",
+                pass_back={"uid": self.user.id},
+            )
+            self.commit()
+        token = self.env["asterisk_plus.job"].search([("jid", "=", jid)])._lowstate()
+        token = token["metadata"]["asterisk_plus"]["token"]
+        self.assertEqual(self.answers([result("r", jid, token, NO_SUCH)]), {"r": ["done"]})
+        self.assertEqual(self.told, [(self.user.id, "Extension does not exist.")])
 
     def test_a_function_that_broke_on_the_minion_is_an_error_response(self):
         job, token = self.start()

@@ -105,6 +105,11 @@ class TestSaltApi(BaseCase):
         self.server.answers["/"] = [(500, b"The master\nis not responding")]
         self.assertIn("answered 500: The master is not responding", str(self.error()))
 
+    def test_an_error_page_is_shown_as_text(self):
+        page = b"<html><head><style>p {}</style></head><body><p>Client disabled</p></body>"
+        self.server.answers["/"] = [(400, page)]
+        self.assertTrue(str(self.error()).endswith("answered 400: Client disabled"))
+
     def test_what_is_not_salt_api_is_said(self):
         self.server.answers["/login"] = [(200, b"<html>")]
         self.assertIn("is not salt-api", str(self.error()))
