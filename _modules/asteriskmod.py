@@ -6,10 +6,16 @@ Actions go over the minion bus to the engine ``asterisk_ami``, which holds the o
 
 import logging
 import os
+import sys
 import uuid
 
 import salt.utils.event
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+# Salt loads this file anew after a sync; the library must not stay the one of before, or a new
+# version's apply would fail until somebody restarted the minion.
+for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
+    del sys.modules[name]
 
 try:
     from pbxlib import keyfile, pillar
@@ -18,6 +24,7 @@ try:
     from pbxlib.lock import EngineLock
     from pbxlib.outbox import Outbox
     from pbxlib.replay import replay
+    from pbxlib.tickets import Tickets, address
 
     MISSING = None
 except ImportError as error:
@@ -68,7 +75,7 @@ def manager_action(action, timeout=5, no_wait=False, as_list=None):
         raise SaltInvocationError(
             f'{action!r} is not an action: write its headers, such as \'{{"Action": "Ping"}}\''
         )
-    _need_engine()
+    _need_engine("asterisk_ami")
     channel = uuid.uuid4().hex
     request = dict(action, reply_channel=channel, timeout=timeout, as_list=as_list)
     tag = f"ami_reply/{channel}"
@@ -95,10 +102,10 @@ def manager_action(action, timeout=5, no_wait=False, as_list=None):
     return reply
 
 
-def _need_engine():
-    if not EngineLock.held(os.path.join(pillar.folder(__opts__), "asterisk_ami.lock")):
+def _need_engine(name):
+    if not EngineLock.held(os.path.join(pillar.folder(__opts__), f"{name}.lock")):
         raise CommandExecutionError(
-            "The engine asterisk_ami does not run on this minion: see 'systemctl status "
+            f"The engine {name} does not run on this minion: see 'systemctl status "
             "salt-minion' and the minion's log, or apply asterisk-formula.bridge"
         )
 

@@ -109,10 +109,10 @@ class House:
 
     # Salt --------------------------------------------------------------------------------
 
-    def salt(self, minion, function, *arguments, timeout=300):
+    def salt(self, minion, function, *arguments, seconds=600):
         """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
-        command = ["salt", "--out=json", "--static", f"--timeout={timeout}", minion, function]
-        done = self.run("hub", *command, *arguments, timeout=timeout + 30, check=False)
+        command = ["salt", "--out=json", "--static", minion, function]
+        done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
         try:
             return json.loads(done.stdout)[minion]
         except (ValueError, KeyError):
@@ -263,14 +263,31 @@ class House:
         return server["id"]
 
     def apply(self, minion="pbx1", *arguments):
-        """Apply the formula: a dict of state id to its result."""
-        result = self.salt(minion, "state.apply", "asterisk-formula", *arguments, timeout=600)
+        """Apply the formula: a dict of state id to its result, when the minion is back."""
+        before = self._minion_run(minion)
+        result = self.salt(minion, "state.apply", "asterisk-formula", *arguments)
         if not isinstance(result, dict):
             raise RuntimeError(f"{minion}: the formula does not render: {result}")
-        bad = {key: state["comment"] for key, state in result.items() if state["result"] is False}
+        states = {state["__id__"]: state for state in result.values()}
+        bad = {key: state["comment"] for key, state in states.items() if state["result"] is False}
         if bad:
             raise RuntimeError(f"{minion}: the formula failed: {json.dumps(bad, indent=2)}")
-        return result
+        if states["asterisk-bridge-restart"]["changes"]:
+            # The apply returns before its minion restarts; a job sent now would be lost.
+            self.await_that(
+                lambda: self._minion_run(minion) != before, f"a restart of {minion}'s minion"
+            )
+            self.await_that(lambda: self._answers(minion), f"an answer of {minion}'s minion")
+        return states
+
+    def _minion_run(self, minion):
+        """What systemd calls this run of the minion: another one after a restart."""
+        show = ["systemctl", "show", "-p", "InvocationID", "salt-minion"]
+        return self.run(minion, *show).stdout
+
+    def _answers(self, minion):
+        done = self.run("hub", "salt", "--timeout=2", minion, "test.ping", check=False)
+        return done.returncode == 0
 
     def await_bridge(self, minion="pbx1", seconds=60):
         """Wait until Asterisk answers through the bridge."""
