@@ -52,7 +52,7 @@ def tls_context(ca_pem):
 
 
 def low(account, lowstate, timeout=TIMEOUT):
-    """Send one lowstate (a dict) and return the first element of salt-api's ``return`` list.
+    """Have salt-api run ``lowstate`` (a dict, of the runner ``asterisk.job``); return its answer.
 
     ``timeout``: seconds for all of it, logging in included. A refused token is renewed once.
     """
@@ -122,9 +122,14 @@ def _ask(client, token, lowstate):
     client.auth = {"token": token}
     answer = client.low([lowstate])
     try:
-        return answer["return"][0]
+        result = answer["return"][0]
     except (KeyError, IndexError, TypeError):
-        raise SaltApiError(f"salt-api answered in a form unknown here: {answer!r:.200}") from None
+        result = None
+    if not isinstance(result, dict):
+        raise SaltApiError(f"salt-api answered in a form unknown here: {answer!r:.200}")
+    if "error" in result:
+        raise SaltApiError(result["error"], 200)
+    return result
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -83,20 +83,21 @@ class Job(models.Model):
         return jobs
 
     def _lowstate(self):
-        """What salt-api is asked for. List target: a glob could reach other PBXs."""
+        """What salt-api is asked for."""
         self.ensure_one()
         self.env.cr.execute("SELECT token FROM asterisk_plus_job WHERE id = %s", [self.id])
         (token,) = self.env.cr.fetchone()
         return {
-            "client": "local_async",
-            "tgt": [self.server_id.minion_id],
-            "tgt_type": "list",
-            "fun": self.fun,
-            "arg": json.loads(self.arg),
-            "kwarg": json.loads(self.kwarg),
-            "jid": self.jid,
-            "metadata": {"asterisk_plus": {"token": token}},
-            "ret": "odoo",
+            "client": "runner",
+            "fun": "asterisk.job",
+            "kwarg": {
+                "minion": self.server_id.minion_id,
+                "fun": self.fun,
+                "arg": json.loads(self.arg),
+                "kwarg": json.loads(self.kwarg),
+                "jid": self.jid,
+                "token": token,
+            },
         }
 
     @api.model

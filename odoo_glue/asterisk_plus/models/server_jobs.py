@@ -110,13 +110,15 @@ class Server(models.Model):
     def _run_now(self, fun, args, kwarg, timeout):
         self.ensure_one()
         lowstate = {
-            "client": "local",
-            "tgt": [self.minion_id],
-            "tgt_type": "list",
-            "fun": fun,
-            "arg": args,
-            "kwarg": kwarg,
-            "timeout": timeout,
+            "client": "runner",
+            "fun": "asterisk.job",
+            "kwarg": {
+                "minion": self.minion_id,
+                "fun": fun,
+                "arg": args,
+                "kwarg": kwarg,
+                "wait": timeout,
+            },
         }
         try:
             answer = salt_api.low(self._salt_api(), lowstate, timeout=timeout)

@@ -38,12 +38,12 @@ class TestLocalJob(PbxCase):
         self.assertEqual(len(asked), 1)
         lowstate = asked[0]
         self.assertRegex(jid, r"^\d{20}$")
-        self.assertEqual(lowstate["jid"], jid)
-        self.assertEqual((lowstate["tgt"], lowstate["tgt_type"]), (["pbx1.test"], "list"))
-        self.assertEqual(lowstate["client"], "local_async")
-        self.assertEqual(lowstate["arg"], [ORIGINATE])
-        self.assertEqual(lowstate["ret"], "odoo")
-        self.assertGreater(len(lowstate["metadata"]["asterisk_plus"]["token"]), 24)
+        self.assertEqual((lowstate["client"], lowstate["fun"]), ("runner", "asterisk.job"))
+        job = lowstate["kwarg"]
+        self.assertEqual(job["jid"], jid)
+        self.assertEqual(job["minion"], "pbx1.test")
+        self.assertEqual(job["arg"], [ORIGINATE])
+        self.assertGreater(len(job["token"]), 24)
         self.assertEqual(self.job(jid).state, "sent")
 
     def test_nothing_is_sent_when_the_savepoint_was_rolled_back(self):
@@ -53,7 +53,7 @@ class TestLocalJob(PbxCase):
                 raise ZeroDivisionError
             kept = self.start()
             self.commit()
-        self.assertEqual([lowstate["jid"] for lowstate in asked], [kept])
+        self.assertEqual([lowstate["kwarg"]["jid"] for lowstate in asked], [kept])
 
     def test_nothing_is_sent_when_the_transaction_was_rolled_back(self):
         with self.salt() as asked:
@@ -67,7 +67,7 @@ class TestLocalJob(PbxCase):
             jids = [self.start() for _number in range(3)]
             self.commit()
             self.commit()
-        self.assertEqual([lowstate["jid"] for lowstate in asked], jids)
+        self.assertEqual([lowstate["kwarg"]["jid"] for lowstate in asked], jids)
 
     def test_a_failure_reaches_the_callback_as_the_agent(self):
         with self.salt(SaltApiError("salt-api answered 401: the user or password", 401)):
@@ -96,7 +96,7 @@ class TestLocalJob(PbxCase):
         with self.salt(SaltApiError("broke", unsure=True)) as asked:
             jid = self.start()
             self.commit()
-        self.assertEqual([lowstate["jid"] for lowstate in asked], [jid, jid])
+        self.assertEqual([lowstate["kwarg"]["jid"] for lowstate in asked], [jid, jid])
         self.assertEqual(self.job(jid).state, "sent")
 
     def test_when_it_is_not_known_whether_it_ran_the_result_decides(self):
@@ -179,8 +179,7 @@ class TestLocalJob(PbxCase):
     def test_sync_returns_what_the_function_returned(self):
         with self.salt({"pbx1.test": True}) as asked:
             self.assertIs(self.pbx1.local_job("test.ping", sync=True, timeout=600), True)
-        self.assertEqual(asked[0]["client"], "local")
-        self.assertEqual(asked[0]["timeout"], 30)
+        self.assertEqual(asked[0]["kwarg"]["wait"], 30)
 
     def test_sync_raises_in_words(self):
         with self.salt({}), self.assertRaisesRegex(UserError, "pbx1.test did not answer"):
@@ -192,9 +191,9 @@ class TestLocalJob(PbxCase):
         with self.salt() as asked:
             self.pbx1.ami_action({"Action": "QueueStatus"}, as_list=True)
             self.commit()
-        self.assertEqual(asked[0]["fun"], "asterisk.manager_action")
-        self.assertEqual(asked[0]["arg"], [{"Action": "QueueStatus"}])
-        self.assertEqual(asked[0]["kwarg"], {"as_list": True})
+        self.assertEqual(asked[0]["kwarg"]["fun"], "asterisk.manager_action")
+        self.assertEqual(asked[0]["kwarg"]["arg"], [{"Action": "QueueStatus"}])
+        self.assertEqual(asked[0]["kwarg"]["kwarg"], {"as_list": True})
 
     def test_users_need_sudo_code_to_start_a_job(self):
         server = self.pbx1.with_user(self.user)

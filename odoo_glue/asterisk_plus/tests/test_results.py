@@ -39,7 +39,7 @@ class TestResults(PbxCase):
             self.commit()
         job = self.env["asterisk_plus.job"].search([("jid", "=", jid)])
         self.assertEqual(job.state, "sent")
-        return job, job._lowstate()["metadata"]["asterisk_plus"]["token"]
+        return job, job._lowstate()["kwarg"]["token"]
 
     def test_a_result_reaches_its_callback_as_the_agent_with_what_was_passed(self):
         job, token = self.start(pass_back={"uid": 7})
@@ -65,8 +65,8 @@ class TestResults(PbxCase):
                 pass_back={"uid": self.user.id},
             )
             self.commit()
-        token = self.env["asterisk_plus.job"].search([("jid", "=", jid)])._lowstate()
-        token = token["metadata"]["asterisk_plus"]["token"]
+        job = self.env["asterisk_plus.job"].search([("jid", "=", jid)])
+        token = job._lowstate()["kwarg"]["token"]
         self.assertEqual(self.answers([result("r", jid, token, NO_SUCH)]), {"r": ["done"]})
         self.assertEqual(self.told, [(self.user.id, "Extension does not exist.")])
 

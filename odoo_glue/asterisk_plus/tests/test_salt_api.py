@@ -9,7 +9,7 @@ from odoo.tests import BaseCase, tagged
 
 from .. import salt_api
 
-LOWSTATE = {"client": "local_async", "fun": "test.ping"}
+LOWSTATE = {"client": "runner", "fun": "asterisk.job"}
 
 
 class FakeSaltApi(http.server.BaseHTTPRequestHandler):
