@@ -1,4 +1,5 @@
 """The lab's certificate authority; it signs for the hosts that speak TLS."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 #!/bin/bash
 # First process of a host, in mount and network namespaces of its own; becomes systemd-nspawn.
-# Environment, from machine.py: HOST FOLDER LOWER GROUPS CLONE PIP_CACHE ARCHIVES ROLE READY (a descriptor).
+# Environment, from machine.py: HOST FOLDER LOWER CLONE PIP_CACHE ARCHIVES ROLE TIMEZONE
+# GROUP_FOLDERS READY (a descriptor).
 # What it mounts, nobody else sees, and is gone with the host.
 set -euo pipefail
 for group in $GROUP_FOLDERS; do echo $$ > "$group/cgroup.procs"; done

@@ -2,6 +2,7 @@
 
 CA certificates that were added here, how pip and apt reach their registries, the name servers.
 """
+
 from __future__ import annotations
 
 import configparser
@@ -10,7 +11,15 @@ import subprocess
 from pathlib import Path
 
 PIP_OPTIONS = (
-    ["cert", "extra-index-url", "find-links", "index-url", "no-index", "proxy", "retries", "timeout", "trusted-host"]
+    "cert",
+    "extra-index-url",
+    "find-links",
+    "index-url",
+    "no-index",
+    "proxy",
+    "retries",
+    "timeout",
+    "trusted-host",
 )
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -38,7 +47,7 @@ def _name_servers() -> bytes:
 def _pip_conf() -> bytes:
     """pip's network settings, from its files and then its environment."""
     parser = configparser.RawConfigParser()
-    parser.read(["/etc/pip.conf", Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"])
+    parser.read(["/etc/pip.conf", Path.home() / ".config/pip/pip.conf"])
     found = dict(parser["global"]) if parser.has_section("global") else {}
     for option in PIP_OPTIONS:
         value = os.environ.get("PIP_" + option.upper().replace("-", "_"))

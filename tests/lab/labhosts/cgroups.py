@@ -2,6 +2,7 @@
 
 Those are the cgroup2 mount, wherever it is, and the v1 hierarchy named systemd where there is one.
 """
+
 from __future__ import annotations
 
 import contextlib

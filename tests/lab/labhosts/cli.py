@@ -10,16 +10,19 @@
   lab stop HOST…           shut down; the disk is kept and `lab up HOST` boots it again
   lab kill HOST…           the same as by a power cut
   lab down [HOST…]         end hosts and throw their disks away; without any: all, and the network
+  lab down --clone PATH    the same, all, for another clone: one that was deleted without it
   lab roots [HOST…]        only build the cached roots of hosts
 
 Needs root. Roots and downloads are kept in /var/cache/asterisk-formula (LAB_CACHE names another
 place), disks in /var/lib/asterisk-formula-lab. Each clone of the repository has hosts of its own;
 in them the clone is seen, read-only, at /srv/asterisk-formula.
 """
+
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from labhosts import life, network
 from labhosts.inventory import DEFAULT, HOSTS, Host
@@ -58,6 +61,9 @@ def _up(lab: Lab, names: list[str]) -> None:
 
 
 def _down(lab: Lab, names: list[str]) -> None:
+    if names[:1] == ["--clone"] and len(names) == 2:
+        life.down(Lab(Path(names[1]).resolve()), None)
+        return
     life.down(lab, _hosts(names) if names else None)
 
 

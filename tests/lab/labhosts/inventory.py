@@ -1,4 +1,5 @@
 """The hosts that a lab can have."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

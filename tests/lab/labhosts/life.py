@@ -1,4 +1,5 @@
 """What lab commands do to several hosts: up, down, stop, kill; and the state of one."""
+
 from __future__ import annotations
 
 import contextlib
@@ -6,7 +7,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable
 
 from labhosts import cgroups, locks, network, odoo, packages, ready, roots
 from labhosts.inventory import HOSTS, Host
@@ -28,6 +29,7 @@ def up(lab: Lab, hosts: list[Host]) -> None:
         build_roots([machine.host for machine in machines if not machine.folder.exists()])
         lab.hosts().mkdir(parents=True, exist_ok=True)
         (lab.state / "clone").write_text(f"{lab.clone}\n")
+        _name_orphans(lab)
         network.up(lab)
         _collect_archives(lab)
         for machine in machines:
@@ -35,10 +37,14 @@ def up(lab: Lab, hosts: list[Host]) -> None:
         began = time.monotonic()
         _each(_boot, machines)
         ready.together(lab)
-        say(f"up: {' '.join(host.name for host in hosts)} ({time.monotonic() - began:.1f} s to boot)")
+        names = " ".join(host.name for host in hosts)
+        say(f"up: {names} ({time.monotonic() - began:.1f} s to boot)")
 
 
 def _boot(machine: Machine) -> None:
+    if machine.is_outdated():
+        name = machine.host.name
+        say(f"{name}: its disk is on an older root; for a new one, first `lab down {name}`")
     if not machine.supervisor():
         machine.start()
     network.switch(machine.lab, machine.host, "up")
@@ -85,9 +91,8 @@ def status(lab: Lab, host: Host) -> str:
     machine = Machine(lab, host)
     if not machine.folder.exists():
         return f"{host.name:8} down"
-    if not machine.leader():
-        state = "off"
-    else:
+    state = "off"
+    if machine.leader():
         state = "cut" if network.is_cut(lab, host) else "running"
     layer = (machine.folder / "lower").read_text().split(":")[0].split("/")[-2]
     return f"{host.name:8} {state:8} {network.address(lab, host):15} {layer}"
@@ -97,11 +102,19 @@ def _alone(lab: Lab):
     return locks.exclusive(lab.lock, "another lab command of this clone is under way, waiting")
 
 
-def _each(action: Callable[[Machine], None], machines: Iterable[Machine]) -> None:
+def _each(action: Callable[[Machine], None], machines: list[Machine]) -> None:
     """Do something for all at once; the first error is raised when all have ended."""
     with ThreadPoolExecutor(len(HOSTS)) as pool:
         for done in [pool.submit(action, machine) for machine in machines]:
             done.result()
+
+
+def _name_orphans(lab: Lab) -> None:
+    """Tell of labs whose clone was deleted: nobody else will take them down."""
+    for file in lab.state.parent.glob("*/clone"):
+        clone = file.read_text().strip()
+        if not Path(clone).exists():
+            say(f"the lab of a clone that is gone is here: `lab down --clone {clone}` ends it")
 
 
 def _collect_archives(lab: Lab) -> None:
@@ -113,4 +126,3 @@ def _collect_archives(lab: Lab) -> None:
                 part = target.with_suffix(f".{lab.id}")
                 shutil.copyfile(package, part)
                 part.rename(target)
-

@@ -1,4 +1,5 @@
 """Locks between lab commands: of one clone, of one root, of the machine."""
+
 from __future__ import annotations
 
 import contextlib

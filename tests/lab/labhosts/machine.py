@@ -6,10 +6,12 @@ A host is a systemd-nspawn container over an overlay of its root. Its folder has
   seed/      files that are put on the disk before the first boot; `set-up` is there afterwards
   supervisor pid and start time of systemd-nspawn     console.log
 """
+
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -46,9 +48,10 @@ class Machine:
         """Pid, as seen from outside, of the host's process 1; 0 when it has none."""
         pid = self.supervisor()
         with contextlib.suppress(FileNotFoundError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if pid else []:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text() if pid else ""
+            for child in children.split():
                 status = Path(f"/proc/{child}/status").read_text()
-                if "\nNSpid:" in status and status.split("\nNSpid:")[1].split("\n")[0].endswith("\t1"):
+                if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
                     return int(child)
         return 0
 
@@ -58,7 +61,7 @@ class Machine:
         if self.folder.exists():
             return
         (new / "disk").mkdir(parents=True)
-        (new / "lower").write_text(":".join(map(str, roots.layers(self.host.root))))
+        (new / "lower").write_text(_lower(self.host))
         files = {
             **carried_files(),
             "etc/hosts": network.hosts_file(self.lab).encode(),
@@ -75,11 +78,16 @@ class Machine:
             target.write_bytes(content)
         new.rename(self.folder)
 
+    def is_outdated(self) -> bool:
+        """Whether the recipe of its root has changed since its disk was made."""
+        return (self.folder / "lower").read_text() != _lower(self.host)
+
     def start(self) -> None:
         """Boot; returns when systemd-nspawn has been started, not when the host answers."""
         cgroups.remove(self.group)
         ready, tell_ready = os.pipe()
         archives = [str(roots.archives(name)) for name in roots.chain(self.host.root)]
+        groups = [str(cgroups.make(top / self.group)) for top in cgroups.hierarchies()]
         role = ROLES / f"{self.host.role}.sh"
         environment = {
             "PATH": PATH,
@@ -87,7 +95,7 @@ class Machine:
             "TIMEZONE": self.host.timezone,
             "FOLDER": str(self.folder),
             "LOWER": (self.folder / "lower").read_text(),
-            "GROUP_FOLDERS": " ".join(str(cgroups.make(top / self.group)) for top in cgroups.hierarchies()),
+            "GROUP_FOLDERS": " ".join(groups),
             "CLONE": str(self.lab.clone),
             "PIP_CACHE": str(CACHE / "pip"),
             "ARCHIVES": ":".join(archives),
@@ -123,7 +131,7 @@ class Machine:
             ended = waiting.poll(seconds * 1000)
             os.close(handle)
             if not ended:
-                raise LabError(f"{self.host.name} has not shut down in {seconds} s:\n{self.console()}")
+                raise LabError(f"{self.host.name} is not off after {seconds} s:\n{self.console()}")
         self.kill()
 
     def kill(self) -> None:
@@ -138,14 +146,15 @@ class Machine:
             raise LabError(f"{self.host.name} is not running: `lab up {self.host.name}` starts it")
         # Beside process 1, not with it: systemd wants its own group for itself.
         groups = [
-            str(cgroups.make(folder.with_name("lab-exec") if folder.name == "init.scope" else folder))
+            folder.with_name("lab-exec") if folder.name == "init.scope" else folder
             for folder in cgroups.of(leader)
         ]
+        folders = " ".join(str(cgroups.make(group)) for group in groups)
         enter = 'for group in $0; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
-        inside = "--mount --uts --ipc --net --pid --cgroup --root --wd".split()
-        return ["sh", "-c", enter, " ".join(groups), "nsenter", f"--target={leader}", *inside,
-                # Whoever waits for the command may be killed: then it should not go on.
-                "setpriv", "--pdeathsig", "TERM", "--", *command]  # fmt: skip
+        inside = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
+        # Whoever waits for the command may be killed: then it should not go on.
+        ended = ["setpriv", "--pdeathsig", "TERM", "--", *command]
+        return ["sh", "-c", enter, folders, "nsenter", f"--target={leader}", *inside, *ended]
 
     def run(self, *command: str, **options) -> subprocess.CompletedProcess:
         """Run a command in the host; options as for subprocess.run, without check."""
@@ -165,7 +174,13 @@ class Machine:
 
 def environment() -> dict[str, str]:
     """What a command in a host finds in its environment."""
-    return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "dumb")}
+    terminal = os.environ.get("TERM", "dumb")
+    return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": terminal}
+
+
+def _lower(host: Host) -> str:
+    """The overlay's lower folders for a new disk."""
+    return ":".join(map(str, roots.layers(host.root)))
 
 
 def _started(pid: int) -> str:

@@ -4,6 +4,7 @@ downloads of packages.
 Each host is a veth pair: `l<id>-<host>` on the bridge and `host0` in the host's namespace, which
 is nobody's but the host's processes' and so ends with them.
 """
+
 from __future__ import annotations
 
 import ipaddress

@@ -1,4 +1,5 @@
-"""The addon on an Odoo host: installed at the first `up`, updated when the clone's files changed."""
+"""The addon on an Odoo host: installed at the first `up`, updated when its files changed."""
+
 from __future__ import annotations
 
 import hashlib

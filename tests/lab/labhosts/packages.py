@@ -1,4 +1,5 @@
 """Debian packages that this machine needs for the lab."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Where a clone's lab keeps things, and the names it uses on the machine."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,5 @@
 """When a host, and the hosts together, count as up."""
+
 from __future__ import annotations
 
 import subprocess
@@ -32,7 +33,9 @@ def alone(machine: Machine) -> None:
 def together(lab: Lab) -> None:
     """Wait until the master hears from each minion that runs."""
     hub = Machine(lab, HOSTS["hub"])
-    minions = [host.name for host in HOSTS.values() if host.role == "pbx" and Machine(lab, host).leader()]
+    minions = [
+        host.name for host in HOSTS.values() if host.role == "pbx" and Machine(lab, host).leader()
+    ]
     if not hub.leader() or not minions:
         return
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -46,7 +49,9 @@ def together(lab: Lab) -> None:
         if not silent:
             break
         if time.monotonic() > deadline:
-            raise LabError(f"The Salt master hears nothing from {' '.join(silent)}: {answer[-300:]}")
+            raise LabError(
+                f"The Salt master hears nothing from {' '.join(silent)}: {answer[-300:]}"
+            )
     say(f"hub: hears from {' '.join(minions)}")
 
 

@@ -5,6 +5,7 @@ its recipe, so that a changed recipe makes another one.  A base layer comes from
 others are the upper side of an overlay.  A layer is built under NAME's lock in a folder of another
 name, in mount and pid namespaces that die with the build, and then renamed: what is there is whole.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -87,7 +88,7 @@ def archives(name: str) -> Path:
 
 
 def ensure(names: list[str]) -> None:
-    """Build the roots that are missing, two at a time. Raises LabError with the build's last lines."""
+    """Build the roots that are missing, two at a time. Raises LabError with the log's end."""
     groups: dict[str, list[str]] = {}
     for name in names:
         for layer in reversed(chain(name)):
@@ -144,10 +145,19 @@ def _run_build(name: str, building: Path, held: int) -> None:
         **{name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")},
     }
     log = CACHE / "log" / f"{name}.log"
+    unshared = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ]
     with log.open("wb") as output:
         ended = subprocess.run(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]
-            + ["--kill-child", str(ROOT_RECIPES / "build")],
+            [*unshared, "--fork", "--kill-child", str(ROOT_RECIPES / "build")],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

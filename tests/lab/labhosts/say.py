@@ -1,4 +1,5 @@
 """Progress lines and commands that either succeed or raise."""
+
 from __future__ import annotations
 
 import subprocess
