@@ -62,8 +62,8 @@ def _publish(registry, job_ids):
                     sent.append((job_id, None))
                     continue
                 fault = (
-                    f"Salt knows no minion {lowstate['kwarg']['minion']!r}: the minion id on the server's "
-                    "page, or its key on the Salt master"
+                    f"Salt knows no minion {lowstate['kwarg']['minion']!r}: the minion id on the "
+                    "server's page, or its key on the Salt master"
                 )
             except salt_api.SaltApiError as error:
                 fault = str(error)

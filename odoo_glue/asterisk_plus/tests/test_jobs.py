@@ -214,6 +214,7 @@ class TestLocalJob(PbxCase):
                     }
                 )
             self.commit()
-        pushed = sorted((lowstate["tgt"][0], lowstate["fun"]) for lowstate in asked)
+        wanted = [lowstate["kwarg"] for lowstate in asked]
+        pushed = sorted((job["minion"], job["fun"]) for job in wanted)
         fun = "saltutil.refresh_pillar"
         self.assertEqual(pushed, [("pbx1.test", fun), ("pbx2.test", fun)])

@@ -90,9 +90,9 @@ class TestSaltApi(BaseCase):
 
     def test_a_function_that_is_not_allowed_is_named(self):
         self.server.answers["/"] = [(401, {})]
-        self.assertIn("refuses test.ping", str(self.error()))
+        self.assertIn("refuses asterisk.job", str(self.error()))
         self.assertEqual(self.paths(), ["/login", "/"])
-        self.assertIn("refuses test.ping", str(self.error()))
+        self.assertIn("refuses asterisk.job", str(self.error()))
         self.assertEqual(self.paths(), ["/login", "/", "/", "/login", "/"])
 
     def test_a_wrong_password_is_said(self):
