@@ -82,7 +82,9 @@ async def _serve(tickets):
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     settings = pillar.LiveSettings(
-        __opts__, on_change=lambda new: loop.call_soon_threadsafe(changed.set)
+        __opts__,
+        on_change=lambda new: loop.call_soon_threadsafe(changed.set),
+        complain=log.debug,  # asterisk_ami, beside it, says the same
     )
     settings.start()
     backoff = Backoff(first=5.0, cap=300.0)

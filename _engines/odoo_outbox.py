@@ -61,7 +61,11 @@ def start():
         delivery.configure(new)
         wake(path)
 
-    settings = pillar.LiveSettings(__opts__, on_change=adopt)
+    settings = pillar.LiveSettings(
+        __opts__,
+        on_change=adopt,
+        complain=log.debug,  # asterisk_ami, beside it, says the same
+    )
     limits = settings.current["outbox"]
     outbox = Outbox(path, limits["max_rows"], limits["max_bytes"])
     asked = None

@@ -7,6 +7,7 @@ Actions go over the minion bus to the engine ``asterisk_ami``, which holds the o
 import logging
 import os
 import sys
+import time
 import uuid
 
 import salt.utils.event
@@ -126,9 +127,9 @@ def ping():
 
 def status():
     """
-    The PBX in one dict: ``asterisk`` (version), ``started`` (its own local time), ``channels``
-    (active calls' channels), ``ami`` (connected, or why not), ``outbox`` (items that wait),
-    ``failed`` (items set aside), ``error`` (the last one of the delivery to Odoo).
+    The PBX in one dict: ``asterisk`` (version), ``uptime`` (seconds), ``channels`` (active ones),
+    ``ami`` (connected, or why not), ``outbox`` (items that wait), ``failed`` (items set aside),
+    ``error`` (the last one of the delivery to Odoo).
 
     CLI Example:
 
@@ -136,14 +137,18 @@ def status():
 
         salt-call asterisk.status
     """
-    result = {"asterisk": None, "started": None, "channels": None, "ami": "connected"}
+    result = {"asterisk": None, "uptime": None, "channels": None, "ami": "connected"}
     try:
         settings = manager_action({"Action": "CoreSettings"})[0]
         if settings.get("Response") == "Success":
             now = manager_action({"Action": "CoreStatus"})[0]
+            # In the PBX's local time, which is this minion's.
+            started = f"{now['CoreStartupDate']} {now['CoreStartupTime']}"
+            since = time.mktime(time.strptime(started, "%Y-%m-%d %H:%M:%S"))
             result["asterisk"] = settings.get("AsteriskVersion")
-            result["started"] = f"{now.get('CoreStartupDate')} {now.get('CoreStartupTime')}"
-            result["channels"] = int(now.get("CoreCurrentCalls") or 0)
+            result["uptime"] = max(0, round(time.time() - since))
+            channels = manager_action({"Action": "CoreShowChannels"})
+            result["channels"] = sum(item.get("Event") == "CoreShowChannel" for item in channels)
         else:
             result["ami"] = settings.get("Message")
     except CommandExecutionError as error:
@@ -313,7 +318,8 @@ def _settings():
 def secret(name):
     """
     The generated secret ``name`` of this minion: made on first use, kept in a file of mode 0600
-    beside the minion's configuration. For templates; what it returns is a secret.
+    beside the minion's configuration. For templates; what it returns is a secret. Under
+    ``test=True`` none is made, and one that there is not yet is a text that says so.
 
     CLI Example:
 
@@ -322,7 +328,10 @@ def secret(name):
         salt-call asterisk.secret ami
     """
     try:
-        return keyfile.get(pillar.keys(__opts__), str(name))
+        folder = pillar.keys(__opts__)
+        if __opts__.get("test"):
+            return keyfile.read(folder, str(name)) or "(will be generated)"
+        return keyfile.get(folder, str(name))
     except SettingsError as error:
         raise SaltInvocationError(str(error)) from error
 

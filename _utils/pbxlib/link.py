@@ -15,6 +15,7 @@ import time
 
 from pbxlib.errors import ConnectionLost, NotConnected
 
+# More than a TLS record, so that nothing stays behind where poll does not see it.
 READ_SIZE = 1 << 16
 MAX_BACKLOG = 1 << 20
 
@@ -57,7 +58,6 @@ class Link:
     def __init__(self, sock):
         sock.setblocking(False)
         self._sock = sock
-        self._tls = isinstance(sock, ssl.SSLSocket)
         # OpenSSL forbids reading and writing one session from two threads at a time.
         self._lock = threading.Lock()
         self._backlog = bytearray()
@@ -130,8 +130,7 @@ class Link:
         :class:`~pbxlib.errors.ConnectionLost` when the peer closed or the network failed.
         """
         try:
-            if not (self._tls and self._sock.pending()):
-                self._wait(timeout)
+            self._wait(timeout)
             with self._lock:
                 self._flush()
                 data = self._sock.recv(READ_SIZE)

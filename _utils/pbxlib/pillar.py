@@ -53,10 +53,12 @@ class LiveSettings:
 
     ``opts``: the minion's. ``on_change(settings)`` is called, from a thread, with settings that
     differ from the last. :attr:`current` is there at once: the last good ones, or the defaults.
+    ``complain(text)`` is told what is wrong in a pillar.
     """
 
-    def __init__(self, opts, on_change):
+    def __init__(self, opts, on_change, complain=log.error):
         self._opts = dict(opts)
+        self._log_complaint = complain
         self._on_change = on_change
         self._path = os.path.join(folder(opts), "settings.json")
         self._said = None
@@ -144,4 +146,4 @@ class LiveSettings:
     def _complain(self, text):
         if text != self._said:
             self._said = text
-            log.error(text)
+            self._log_complaint(text)

@@ -12,7 +12,13 @@ from salt.utils.minions import CkMinions
 @pytest.fixture(scope="module")
 def conf(tmp_path_factory):
     host = FormulaHost(tmp_path_factory.mktemp("host"))
-    hub = {"listen": "0.0.0.0", "port": 8000, "account": "odoo", "token_expire": 60, "functions": []}
+    hub = {
+        "listen": "0.0.0.0",
+        "port": 8000,
+        "account": "odoo",
+        "token_expire": 60,
+        "functions": [],
+    }
     text = host.call(
         "slsutil.renderer",
         "salt://asterisk-formula/files/master.conf",

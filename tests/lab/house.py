@@ -7,6 +7,7 @@ hosts themselves say, so that every function can be called again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import subprocess
@@ -206,27 +207,8 @@ class House:
 
     def salt_api(self, low):
         """Ask salt-api for ``low`` with Odoo's account: ``(status, body)``."""
-        program = (
-            "import json,ssl,sys,urllib.request as u\n"
-            "given = json.load(sys.stdin)\n"
-            "trust = ssl.create_default_context(cafile='/etc/salt/asterisk-hub/salt-api.crt')\n"
-            "secret = open('/etc/salt/asterisk/salt-api-password').read().strip()\n"
-            "def post(path, body, **headers):\n"
-            "    headers['Content-Type'] = headers['Accept'] = 'application/json'\n"
-            "    request = u.Request('https://hub:8000' + path, json.dumps(body).encode(), headers)\n"
-            "    return u.urlopen(request, context=trust, timeout=30)\n"
-            "login = dict(username='odoo', password=secret, eauth='file')\n"
-            "token = json.load(post('/login', login))['return'][0]['token']\n"
-            "try:\n"
-            "    answer = post('/', [given], **{'X-Auth-Token': token})\n"
-            "except u.HTTPError as error:\n"
-            "    answer = error\n"
-            "text = answer.read().decode()\n"
-            "try: body = json.loads(text)\n"
-            "except ValueError: body = text\n"
-            "print(json.dumps([answer.status, body]))\n"
-        )
-        done = self.run("hub", "python3", "-c", program, stdin=json.dumps(low))
+        program = "/srv/asterisk-formula/tests/lab/ask_salt_api.py"
+        done = self.run("hub", "python3", program, stdin=json.dumps(low))
         return tuple(json.loads(done.stdout))
 
     # What an administrator does ----------------------------------------------------------
@@ -243,11 +225,12 @@ class House:
         """Make the PBX known to Odoo, and Odoo to the PBX: the id of its server record."""
         pillar = f"/srv/pillar/{minion}.sls"
         has_key = self.run("hub", "test", "-s", pillar, check=False).returncode == 0
+        secret = self.run("hub", "cat", "/etc/salt/asterisk/salt-api-password").stdout
         given = {
             "minion": minion,
             "url": "https://hub:8000",
             "user": "odoo",
-            "password": self.run("hub", "cat", "/etc/salt/asterisk/salt-api-password").stdout.strip(),
+            "password": secret.strip(),
             "ca": self.run("hub", "cat", "/etc/salt/asterisk-hub/salt-api.crt").stdout,
             "has_key": has_key,
         }
@@ -289,6 +272,22 @@ class House:
         done = self.run("hub", "salt", "--timeout=2", minion, "test.ping", check=False)
         return done.returncode == 0
 
+    @contextlib.contextmanager
+    def other_pillar(self, minion="pbx1", **sections):
+        """For a while, other settings in sections of a minion's pillar ``asterisk``."""
+        path = f"/srv/pillar/{minion}.sls"
+        before = self.run("hub", "cat", path).stdout
+        pillar = json.loads(before)
+        for section, settings in sections.items():
+            pillar["asterisk"].setdefault(section, {}).update(settings)
+        try:
+            self.write("hub", path, json.dumps(pillar))
+            self.salt(minion, "saltutil.refresh_pillar", "wait=True")
+            yield
+        finally:
+            self.write("hub", path, before)
+            self.salt(minion, "saltutil.refresh_pillar", "wait=True")
+
     def await_bridge(self, minion="pbx1", seconds=60):
         """Wait until Asterisk answers through the bridge."""
         end = time.monotonic() + seconds
@@ -303,7 +302,8 @@ class House:
     def sip_call(self, caller="101", called="102", minion="pbx1", talk=1200, calls=1):
         """A call between two phones on the hub, by sipp: ``called`` registers and answers."""
         scenarios = "/srv/asterisk-formula/tests/lab/sipp"
-        phone = ["sipp", self.address(minion), "-i", self.address("hub"), "-nostdin", "-timeout", "60"]
+        phone = ["sipp", self.address(minion), "-i", self.address("hub"), "-nostdin"]
+        phone += ["-timeout", "60"]
 
         def login(user):
             # In a file, since every user of a host sees the arguments of its processes.

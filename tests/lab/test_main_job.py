@@ -106,7 +106,7 @@ def test_a_job_of_odoo_comes_back_to_its_callback(house):
 def test_the_callback_hears_asterisks_error(house):
     job = house.await_job(house.originate(house.server, dict(ORIGINATE, Exten="999")))
 
-    assert job["state"] == "done"
+    assert job["state"] == "error"
     assert "Extension does not exist." in job["result"]
 
 

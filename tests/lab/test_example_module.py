@@ -1,0 +1,82 @@
+"""The Odoo developer: a module with an XML record and a method, and nothing else to be done."""
+
+import pytest
+
+MODULE = "asterisk_plus_example"
+# What the last notifications said, as the browser gets them.
+NOTIFICATIONS = """
+import json
+env.cr.execute("SELECT message FROM bus_bus ORDER BY id DESC LIMIT 20")
+sent = [json.loads(message) for message, in env.cr.fetchall()]
+print("RESULT " + json.dumps([
+    one["payload"]["message"] for one in sent if one.get("type") == "simple_notification"
+]))
+"""
+
+
+def module_id(house):
+    found = house.odoo("ir.module.module", "search", domain=[("name", "=", MODULE)])
+    if not found:
+        house.odoo("ir.module.module", "update_list")
+        found = house.odoo("ir.module.module", "search", domain=[("name", "=", MODULE)])
+    return found
+
+
+def highest_id(house, model):
+    last = house.odoo(model, "search", domain=[], order="id desc", limit=1)
+    return last[0] if last else 0
+
+
+def await_map(house, last_job):
+    """Wait until the PBX has fetched the map, as Odoo's list of jobs shows it."""
+    domain = [
+        ("id", ">", last_job), ("fun", "=", "saltutil.refresh_pillar"), ("state", "=", "done"),
+    ]  # fmt: skip
+    house.await_record("asterisk_plus.job", domain, ["jid"], seconds=60)
+
+
+@pytest.fixture(scope="module")
+def example(house):
+    """The example module, installed from Odoo's list of apps while everything runs."""
+    module = module_id(house)
+    last_job = highest_id(house, "asterisk_plus.job")
+    house.odoo("ir.module.module", "button_immediate_install", ids=module)
+    await_map(house, last_job)
+    yield
+    house.odoo("ir.module.module", "button_immediate_uninstall", ids=module)
+
+
+def test_a_call_becomes_a_record_with_no_salt_command_in_between(house, example):
+    house.sip_call("101", "102")
+
+    record = house.await_record(
+        "asterisk_calls.call",
+        [("src", "=", "101")],
+        ["dst", "disposition", "billsec", "uniqueid", "linkedid", "started"],
+    )
+    assert (record["dst"], record["disposition"]) == ("102", "ANSWERED")
+    assert record["billsec"] >= 1
+    own = house.await_record(
+        "asterisk_plus.call", [("uniqueid", "=", record["uniqueid"])], ["started", "linkedid"]
+    )
+    assert (record["started"], record["linkedid"]) == (own["started"], own["linkedid"])
+
+
+def test_originate_dials_by_way_of_odoo(house, example):
+    jid = house.odoo(
+        "asterisk_plus.server", "originate", ids=[house.server],
+        number="600@from-internal", trunk="Local", exten="600", context="from-internal",
+    )  # fmt: skip
+
+    job = house.await_job(jid)
+    assert (job["state"], job["error"]) == ("done", False)
+
+
+def test_whoever_dialled_is_told_why_there_is_no_call(house, example):
+    jid = house.odoo(
+        "asterisk_plus.server", "originate", ids=[house.server],
+        number="600@from-internal", trunk="Local", exten="999", context="from-internal",
+    )  # fmt: skip
+
+    house.await_job(jid)
+    assert "Extension does not exist." in house.odoo_shell(NOTIFICATIONS)
