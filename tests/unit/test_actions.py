@@ -47,6 +47,7 @@ def test_other_applications_are_refused_until_a_setting_names_them(name):
     "action",
     [
         {"Action": "Ping", "action": "Command"},
+        {"action": "Command", "Action": "Ping"},
         {"action": "Command"},
         {"Action": ["Ping", "Command"]},
         {"Action": "Ping", "Action: Command\r\nX": "y"},

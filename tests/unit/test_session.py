@@ -395,6 +395,18 @@ def test_a_list_that_does_not_end_ends_in_its_time_and_its_rest_is_nobodys(ami, 
     assert events.get(timeout=5) == [{"Event": "Cdr", "Source": "101"}]
 
 
+def test_a_late_list_whose_items_nobody_wants_is_forgotten_when_it_ends(ami, manager):
+    manager.set_wanted({"Cdr"})
+    ami.answers["List"] = lambda peer, action: peer.send(
+        frame("Response: Success", ActionID="list", EventList="start")
+    )
+    with pytest.raises(ActionTimeout):
+        manager.request({"Action": "List", "ActionID": "list"}, 0.05)
+    ami.send(frame("Event: EntryComplete", ActionID="list", EventList="Complete"))
+    manager.ping()
+    assert manager.request({"Action": "Ping", "ActionID": "list"})[0]["Ping"] == "Pong"
+
+
 def test_many_actions_leave_nothing_behind(manager):
     for _ in range(3000):
         manager.request({"Action": "Ping"})
@@ -492,18 +504,22 @@ def test_what_could_not_be_sent_is_said_to_be_not_sent(ami, manager):
     assert kinds == sorted(kinds, key=[UnknownOutcome, NotConnected].index)
 
 
-def test_a_peer_that_reads_slowly_gets_everything_in_order(ami, manager):
+def test_a_peer_that_reads_slowly_gets_everything_in_order(ami):
     gate = threading.Event()
     ami.answers["First"] = lambda peer, action: gate.wait(5)
-    manager.submit({"Action": "First"}, 60)
-    outcomes = [
-        submitted(manager, {"Action": "Ping", "Number": str(n), "H": "x" * 1000}, 60)
-        for n in range(900)
-    ]
-    gate.set()
-    assert all(outcome()[0]["Ping"] == "Pong" for outcome in outcomes)
+    ami.answers["Fill"] = silence
+    # No deadline shall wake the reader: only what is left to send.
+    with connected(ami, connect_timeout=60.0, action_timeout=60.0) as session:
+        session.submit({"Action": "First"})
+        count = 0
+        while not session._link._backlog:
+            session.submit({"Action": "Fill", "Number": str(count), "H": ["x" * 1000] * 100})
+            count += 1
+        last = submitted(session, {"Action": "Ping"})
+        gate.set()
+        assert last()[0]["Ping"] == "Pong"
     numbers = [action["Number"] for action in ami.actions if "Number" in action]
-    assert numbers == [str(n) for n in range(900)]
+    assert numbers == [str(number) for number in range(count)]
 
 
 def test_without_a_connection_an_action_fails_at_once():
@@ -624,6 +640,22 @@ def test_a_registered_function_may_send_actions_and_events_stay_in_order(ami, ma
     for number in range(20):
         ami.send(frame("Event: X", Number=number))
     assert [seen.get(timeout=5) for _ in range(20)] == [str(number) for number in range(20)]
+
+
+def test_events_before_a_break_are_told_although_a_function_waits_for_an_answer(ami, manager):
+    seen = queue.Queue()
+    ami.answers["Ask"] = lambda peer, action: (
+        peer.send(frame("Event: X", Number=2)),
+        peer.close(),
+    )
+
+    def on_event(event, who):
+        seen.put(event["Number"])
+        who.request({"Action": "Ask"})
+
+    manager.register_event("X", on_event)
+    ami.send(frame("Event: X", Number=1))
+    assert [seen.get(timeout=5), seen.get(timeout=5)] == ["1", "2"]
 
 
 def test_an_actions_callback_may_send_the_next_one(ami, manager):

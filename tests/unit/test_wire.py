@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbxlib.errors import BadAction, NotAsterisk
-from pbxlib.wire import MAX_NAMES, OTHER_NAMES, Parser, serialize
+from pbxlib.wire import MAX_KEPT_LINES, MAX_NAMES, OTHER_NAMES, Parser, _Lines, serialize
 
 TRANSCRIPTS = {
     path.stem: path.read_bytes()
@@ -322,6 +322,14 @@ def test_a_peer_that_invents_names_does_not_fill_the_counters():
         counts = parser.skipped if wanted else parser.parsed
         assert len(counts) == MAX_NAMES + 1
         assert counts[OTHER_NAMES] == 500
+
+
+def test_lines_that_never_come_again_do_not_fill_the_memory():
+    headers = _Lines()
+    for number in range(MAX_KEPT_LINES * 2 + 100):
+        headers[b"Uniqueid: %d" % number]
+        headers[b"Text: %d " % number + b"x" * 1000]
+    assert len(headers) == 100
 
 
 # The fast path
