@@ -51,6 +51,9 @@ def _run(dbname, job_ids):
 
 
 def _publish(registry, job_ids):
+    # What was committed may be asked for from another worker before this request is over.
+    if registry.ready:
+        registry.signal_changes()
     with registry.cursor() as cr:
         claimed = _claim(cr, job_ids)
     sent, failing, dead = [], [], {}

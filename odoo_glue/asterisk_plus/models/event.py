@@ -70,6 +70,17 @@ class Event(models.Model):
                 if error:
                     _logger.warning("PBX event %s is not in force: %s", event.name, error)
                 event.error = error
+        if self.env.registry.updated_modules:
+            self._push_later()
+
+    def _push_later(self):
+        """Push the map once this process is done with the modules that it installs.
+
+        Not before: the map is read by other workers, which do not know the modules yet.
+        """
+        cron = self.env.ref("asterisk_plus.cron_push_map", raise_if_not_found=False)
+        if cron:
+            compat.run_soon(cron)
 
     def _validate(self):
         """Refuse what cannot work; while modules are being installed, note it instead."""

@@ -99,6 +99,17 @@ class TestEvents(PbxCase):
         self.assertFalse(event.error)
         self.assertIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
 
+    def test_the_map_is_pushed_once_modules_were_installed(self):
+        cron = self.env.ref("asterisk_plus.cron_push_map")
+        waiting = [("cron_id", "=", cron.id)]
+        self.env["ir.cron.trigger"].search(waiting).unlink()
+        with patch.object(self.registry, "updated_modules", []):
+            self.env["asterisk_plus.event"]._register_hook()
+        self.assertFalse(self.env["ir.cron.trigger"].search(waiting))
+        with patch.object(self.registry, "updated_modules", ["some_module"]):
+            self.env["asterisk_plus.event"]._register_hook()
+        self.assertTrue(self.env["ir.cron.trigger"].search(waiting))
+
     def test_a_route_whose_module_is_gone_leaves_the_map(self):
         event = self.add()
         self.env.cr.execute(
