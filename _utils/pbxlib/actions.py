@@ -28,8 +28,8 @@ ACTIONS = (  # noqa: SIM905
     "PJSIPShowRegistrationsInbound PJSIPShowRegistrationsOutbound PJSIPShowSubscriptionsInbound "
     "PJSIPShowSubscriptionsOutbound PJSIPUnregister PlayDTMF PresenceState PresenceStateList "
     "QueueAdd QueueChangePriorityCaller QueueMemberRingInUse QueuePause QueuePenalty QueueRemove "
-    "QueueReset QueueRule QueueStatus QueueSummary QueueWithdrawCaller Redirect SendFlash SendText "
-    "Setvar ShowDialPlan SIPpeers SIPpeerstatus SIPqualifypeer SIPshowregistry Status "
+    "QueueReset QueueRule QueueStatus QueueSummary QueueWithdrawCaller Redirect Reload "
+    "SendFlash SendText Setvar ShowDialPlan SIPpeers SIPpeerstatus SIPqualifypeer SIPshowregistry Status "
     "UserEvent VoicemailUsersList VoicemailUserStatus"
 ).split()
 
@@ -85,6 +85,17 @@ def check(action, also_actions=(), also_applications=()):
         _allow("Application", application, APPLICATIONS, also_applications, "allow_applications")
     if "variable" in headers:
         _refuse_functions(headers["variable"], action[headers["variable"]])
+
+
+def blocks(action):
+    """
+    Whether Asterisk sends nothing else on the session, no event either, until it has answered
+    this action: an Originate that is not asynchronous, for as long as it rings. Such an action
+    needs a session of its own.
+    """
+    headers = {str(name).lower(): str(value).strip().lower() for name, value in action.items()}
+    asynchronous = headers.get("async") in ("true", "yes", "y", "t", "1", "on")
+    return headers.get("action") == "originate" and not asynchronous
 
 
 def _text(action, headers, key):

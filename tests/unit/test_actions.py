@@ -2,7 +2,7 @@
 
 import pytest
 
-from pbxlib.actions import check
+from pbxlib.actions import blocks, check
 from pbxlib.errors import ActionForbidden, BadAction
 
 ORIGINATE = {
@@ -109,3 +109,15 @@ def test_what_names_no_action_is_refused(action):
 def test_injection_is_refused_with_the_name_of_the_header():
     with pytest.raises(BadAction, match="'CallerID'"):
         check({**ORIGINATE, "CallerID": "x\r\nApplication: System"})
+
+
+@pytest.mark.parametrize("value", ["true", "Yes", "1", " on ", True, 1])
+def test_an_asynchronous_originate_holds_up_nobody(value):
+    assert not blocks({**ORIGINATE, "Async": value})
+
+
+def test_an_originate_that_is_waited_for_holds_up_its_session():
+    for value in ("false", "no", "", False):
+        assert blocks({**ORIGINATE, "async": value, "Async": value})
+    assert blocks({"action": "originate", "Channel": "SIP/101"})
+    assert not blocks({"Action": "Ping"})
