@@ -4,6 +4,8 @@ The bridge between Asterisk's manager interface (AMI) and the minion bus.
 Listens for
     ``ami_action``: an action's headers, and ``reply_channel``, ``timeout`` (s), ``as_list``.
 
+    ``asterisk/ami/stats``: ``reply_channel``; the reply is the engine's counters.
+
 Sends
     ``ami_reply/<reply_channel>``: ``Reply``, a list of messages, each a dict.
 
@@ -86,6 +88,17 @@ def start():
         settings.start()
         threading.Thread(target=bridge.run, name="ami-bridge", daemon=True).start()
         while True:
-            request = ear.get_event(wait=0, tag="ami_action", auto_reconnect=True)
-            if request is not None:
-                bridge.perform(request)
+            event = ear.get_event(
+                wait=0,
+                tag="(ami_action|asterisk/ami/stats)$",
+                match_type="regex",
+                full=True,
+                auto_reconnect=True,
+            )
+            if event is None:
+                continue
+            if event["tag"] == "ami_action":
+                bridge.perform(event["data"])
+            else:
+                channel = event["data"].get("reply_channel")
+                writer.send(f"ami_reply/{channel}", {"Reply": [bridge.stats()]})

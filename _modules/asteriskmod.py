@@ -37,6 +37,15 @@ __virtualname__ = "asterisk"
 
 # How much longer than the action itself the bus may take.
 BUS_PATIENCE = 2.0
+EVENTS = "asterisk/ami/events"
+# The control frame that ended a dial, as OriginateResponse has it (asterisk/frame.h).
+REASONS = {
+    "0": "failed: no such channel or extension, or it cannot be reached",
+    "1": "no answer: it was hung up",
+    "3": "no answer",
+    "5": "busy",
+    "8": "congested: it cannot be reached just now",
+}
 
 
 def __virtual__():
@@ -76,31 +85,42 @@ def manager_action(action, timeout=5, no_wait=False, as_list=None):
         raise SaltInvocationError(
             f'{action!r} is not an action: write its headers, such as \'{{"Action": "Ping"}}\''
         )
-    _need_engine("asterisk_ami")
-    channel = uuid.uuid4().hex
-    request = dict(action, reply_channel=channel, timeout=timeout, as_list=as_list)
-    tag = f"ami_reply/{channel}"
-    with salt.utils.event.get_event(
-        "minion", sock_dir=__opts__["sock_dir"], opts=__opts__, listen=not no_wait
-    ) as bus:
-        if not no_wait:
-            # Before the request, or the reply could come first.
-            bus.connect_pub()
-            bus.subscribe(tag)
-        if not bus.fire_event(request, "ami_action"):
-            raise CommandExecutionError("The minion bus does not take events: is the minion up?")
-        if no_wait:
-            return True
-        answer = bus.get_event(wait=timeout + BUS_PATIENCE, tag=tag)
-    if answer is None:
+    request = dict(action, timeout=timeout, as_list=as_list)
+    reply = _ask_engine("ami_action", request, timeout, no_wait)
+    if reply is True:
+        return True
+    if reply is None:
         raise CommandExecutionError(
             f"The bridge did not answer {action['Action']} within {timeout} s. Whether Asterisk "
             "performed it is unknown"
         )
-    reply = answer["Reply"]
     if reply and reply[0].get("Response") == "Error":
         __context__["retcode"] = 1
     return reply
+
+
+def _bus(listen=True):
+    return salt.utils.event.get_event(
+        "minion", sock_dir=__opts__["sock_dir"], opts=__opts__, listen=listen
+    )
+
+
+def _ask_engine(tag, request, timeout, no_wait=False):
+    """The engine's reply, a list; ``None`` when none came, ``True`` when none was to be awaited."""
+    _need_engine("asterisk_ami")
+    channel = uuid.uuid4().hex
+    reply_tag = f"ami_reply/{channel}"
+    with _bus(listen=not no_wait) as bus:
+        if not no_wait:
+            # Before the request, or the reply could come first.
+            bus.connect_pub()
+            bus.subscribe(reply_tag)
+        if not bus.fire_event(dict(request, reply_channel=channel), tag):
+            raise CommandExecutionError("The minion bus does not take events: is the minion up?")
+        if no_wait:
+            return True
+        answer = bus.get_event(wait=timeout + BUS_PATIENCE, tag=reply_tag)
+    return None if answer is None else answer["Reply"]
 
 
 def _need_engine(name):
@@ -121,8 +141,195 @@ def ping():
 
         salt pbx1 asterisk.ping
     """
-    reply = manager_action({"Action": "Ping"})[0]
+    return _done({"Action": "Ping"})
+
+
+def command(command):
+    """
+    Run a command of Asterisk's console and return its lines. Needs ``Command`` in the pillar's
+    ``asterisk:ami:allow_actions``, and ``command`` in ``asterisk:ami:write``.
+
+    command
+        What would be typed after ``asterisk -rx``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.command 'core show uptime'
+    """
+    reply = manager_action({"Action": "Command", "Command": command})[0]
+    return reply.get("Message") if reply.get("Response") == "Error" else reply["content"]
+
+
+def originate(
+    channel,
+    exten=None,
+    context=None,
+    application=None,
+    data=None,
+    callerid=None,
+    variables=None,
+    ring=30,
+    wait=False,
+):
+    """
+    Call ``channel`` and, once it is answered, send it to an extension or an application. Returns
+    ``accepted``, or with ``wait`` the outcome: ``answered``, or why not, in words.
+
+    channel
+        Whom to call, such as ``PJSIP/101``.
+
+    exten, context
+        Where an answered call goes, at priority 1.
+
+    application, data
+        What an answered call gets instead, such as ``Playback`` and ``hello-world``.
+
+    callerid
+        What the called one sees: ``'"Ada" <101>'``. Quote numbers: ``'"0123"'``.
+
+    variables
+        Channel variables, a dict.
+
+    ring: 30
+        Seconds to let it ring.
+
+    wait: False
+        Whether to wait for the outcome.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.originate PJSIP/101 exten='"102"' context=from-internal wait=True
+    """
+    if bool(exten) == bool(application):
+        raise SaltInvocationError("Give an exten with its context, or an application")
+    action = {
+        "Action": "Originate",
+        "ActionID": uuid.uuid4().hex,
+        "Channel": channel,
+        "Timeout": round(float(ring) * 1000),
+        "Async": "true",
+    }
+    if exten:
+        action.update(Exten=exten, Context=context or "default", Priority=1)
+    else:
+        action["Application"] = application
+    given = {"Data": data, "CallerID": callerid, "Variable": variables}
+    action.update({key: value for key, value in given.items() if value is not None})
+    with _bus(listen=wait) as bus:
+        if wait:
+            # Before the action, or its outcome could come first.
+            bus.connect_pub()
+            bus.subscribe(EVENTS)
+        reply = manager_action(action)[0]
+        if reply.get("Response") == "Error":
+            return reply.get("Message")
+        return _outcome(bus, action["ActionID"], float(ring)) if wait else "accepted"
+
+
+def _outcome(bus, action_id, seconds):
+    """What became of an Originate, in words, from the bus."""
+    end = time.monotonic() + seconds + BUS_PATIENCE
+    while time.monotonic() < end:
+        batch = bus.get_event(wait=max(0.1, end - time.monotonic()), tag=EVENTS)
+        for event in (batch or {}).get("events", ()):
+            if event["Event"] == "OriginateResponse" and event.get("ActionID") == action_id:
+                if event.get("Response") == "Success":
+                    return "answered"
+                __context__["retcode"] = 1
+                return REASONS.get(event.get("Reason"), f"failed, reason {event.get('Reason')}")
+    __context__["retcode"] = 1
+    return "unknown: Asterisk did not say what became of it"
+
+
+def channels():
+    """
+    The active channels: a list of dicts with AMI's names (``Channel``, ``CallerIDNum``, …).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.channels
+    """
+    return _list_of("CoreShowChannels", "CoreShowChannel")
+
+
+def endpoints():
+    """
+    The PJSIP endpoints: a list of dicts with AMI's names (``ObjectName``, ``DeviceState``, …).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.endpoints
+    """
+    return _list_of("PJSIPShowEndpoints", "EndpointList")
+
+
+def _list_of(action, event):
+    reply = manager_action({"Action": action}, timeout=30)
+    if reply[0].get("Response") == "Error":
+        raise CommandExecutionError(f"Asterisk refused {action}: {reply[0].get('Message')}")
+    return [item for item in reply[1:] if item.get("Event") == event]
+
+
+def hangup(channel):
+    """
+    Hang up a channel: ``True``, or Asterisk's error.
+
+    channel
+        Its full name, such as ``PJSIP/101-0000002a``; ``/^PJSIP/101-.*/`` for all that match.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.hangup PJSIP/101-0000002a
+    """
+    return _done({"Action": "Hangup", "Channel": channel})
+
+
+def reload(module=None):
+    """
+    Reload a module of Asterisk, or all: ``True``, or Asterisk's error.
+
+    module
+        Such as ``res_pjsip.so`` or ``manager``; all when left out.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.reload res_pjsip.so
+    """
+    return _done({"Action": "Reload", **({"Module": module} if module else {})})
+
+
+def _done(action):
+    reply = manager_action(action)[0]
     return True if reply.get("Response") == "Success" else reply.get("Message", reply)
+
+
+def stats():
+    """
+    The bridge's counters: events read, skipped and dropped by name, matched, stored and lost;
+    actions with their seconds; connections; memory in bytes.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt pbx1 asterisk.stats
+    """
+    reply = _ask_engine("asterisk/ami/stats", {}, 5)
+    if reply is None:
+        raise CommandExecutionError("The bridge did not answer within 5 s: see the minion's log")
+    return reply[0]
 
 
 def status():

@@ -29,8 +29,8 @@ ACTIONS = (  # noqa: SIM905
     "PJSIPShowSubscriptionsOutbound PJSIPUnregister PlayDTMF PresenceState PresenceStateList "
     "QueueAdd QueueChangePriorityCaller QueueMemberRingInUse QueuePause QueuePenalty QueueRemove "
     "QueueReset QueueRule QueueStatus QueueSummary QueueWithdrawCaller Redirect Reload "
-    "SendFlash SendText Setvar ShowDialPlan SIPpeers SIPpeerstatus SIPqualifypeer SIPshowregistry Status "
-    "UserEvent VoicemailUsersList VoicemailUserStatus"
+    "SendFlash SendText Setvar ShowDialPlan SIPpeers SIPpeerstatus SIPqualifypeer SIPshowregistry "
+    "Status UserEvent VoicemailUsersList VoicemailUserStatus"
 ).split()
 
 # Not here: Queue, whose sixth argument starts an AGI script; MixMonitor.

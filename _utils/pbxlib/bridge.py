@@ -8,6 +8,7 @@ It reconnects for as long as it lives. Nothing here knows Salt: the bus is an ob
 from __future__ import annotations
 
 import logging
+import resource
 import ssl
 import threading
 import time
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 # A refused login is mended by a person; asking more often only fills Asterisk's security log.
 REFUSED_PAUSE = 60.0
 EVENTS_ON = {"Action": "Events", "EventMask": "on"}
+# The outcome of an asynchronous Originate: it goes on the bus for whoever waits for it.
+ALWAYS = frozenset({"OriginateResponse"})
 
 
 class Bridge:
@@ -43,7 +46,15 @@ class Bridge:
         self._changed = threading.Event()
         self._widening = threading.Lock()
         self._stopping = False
-        self.counters = {"matched": 0, "stored": 0, "lost": 0, "reconnects": 0}
+        self.counters = {
+            "connections": 0,
+            "matched": 0,
+            "stored": 0,
+            "lost": 0,
+            "actions": 0,
+            "action_seconds": 0.0,
+            "action_slowest": 0.0,
+        }
 
     # The session -------------------------------------------------------------------------
 
@@ -91,7 +102,7 @@ class Bridge:
             connect_timeout=ami["connect_timeout"],
             action_timeout=ami["action_timeout"],
         )
-        self._asked = self._map.wanted
+        self._asked = self._map.wanted | ALWAYS
         tls = ssl.create_default_context(cafile=ami["ca_file"]) if ami["tls"] else None
         try:
             session.connect(ami["host"], ami["port"], tls=tls)
@@ -100,8 +111,7 @@ class Bridge:
             session.login(ami["username"], self._secret(), events="off")
             for action in filters.filter_actions(session.version, self._asked):
                 filters.check(session.request(action))
-            if self._asked:  # without a filter, every event would come
-                session.request(EVENTS_ON)
+            session.request(EVENTS_ON)
         except BaseException:
             session.close()
             raise
@@ -109,7 +119,7 @@ class Bridge:
 
     def _serve(self, session):
         """Stay until the session ends or other settings ask for a new one."""
-        self.counters["reconnects"] += 1
+        self.counters["connections"] += 1
         self._session = session
         self._trouble = None
         log.info("Connected to Asterisk's AMI, %s", session.version)
@@ -153,14 +163,12 @@ class Bridge:
     def _widen(self, session):
         """Have Asterisk send the map's events. Filters are never taken away: it cannot be done."""
         with self._widening:
-            wanted, asked = self._map.wanted, self._asked
+            wanted, asked = self._map.wanted | ALWAYS, self._asked
             session.set_wanted(wanted)
             self._asked = asked | wanted
             try:
                 for action in filters.filter_actions(session.version, wanted - asked):
                     session.submit(action, None, self._widened)
-                if wanted and not asked:
-                    session.submit(EVENTS_ON)
             except ManagerException as error:
                 self._widened(error)
 
@@ -187,7 +195,7 @@ class Bridge:
             if event.get("Event") == "Cdr":
                 event = cdr.in_utc(event)
             routes = self._map.routes(event)
-            if routes:
+            if routes or event["Event"] in ALWAYS:
                 matched.append(event)
             items += [route.item(event["Event"], event) for route in routes if route.model]
         self.counters["matched"] += len(matched)
@@ -208,8 +216,13 @@ class Bridge:
         channel = headers.pop("reply_channel", None)
         timeout = headers.pop("timeout", None)
         as_list = headers.pop("as_list", None)
+        began = time.monotonic()
 
         def answer(outcome):
+            taken = time.monotonic() - began
+            self.counters["actions"] += 1
+            self.counters["action_seconds"] += taken
+            self.counters["action_slowest"] = max(self.counters["action_slowest"], taken)
             if isinstance(outcome, Exception):
                 outcome = [failure(str(outcome), headers.get("ActionID"))]
             elif as_list is False:
@@ -228,6 +241,26 @@ class Bridge:
             session.submit(headers, timeout, answer)
         except (ManagerException, PbxError) as error:
             answer(error)
+
+    def stats(self):
+        """Counters since this engine began, those of ``events`` since it last connected.
+
+        ``state``, ``connections``, ``matched`` and ``stored`` events, ``lost``
+        ones (the outbox could not be written), ``bus_dropped`` copies, ``actions`` with their
+        seconds in all and of the slowest, ``failed_conditions`` by route, ``memory`` (bytes),
+        ``events``: ``read``, ``skipped`` and ``dropped`` by name.
+        """
+        session = self._session
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[1])
+        return {
+            "state": "connected" if session else self._trouble,
+            **self.counters,
+            "bus_dropped": self._bus.dropped,
+            "failed_conditions": self._map.failures(),
+            "memory": pages * resource.getpagesize(),
+            "events": session.counters if session else {},
+        }
 
 
 def failure(message, action_id=None):

@@ -275,6 +275,11 @@ class EventMap:
         """The names of AMI events that some enabled route takes: a frozenset."""
         return frozenset(self.events)
 
+    def failures(self):
+        """Path of a route → how often its condition failed on an event, where it did."""
+        maps = (*self.events.values(), *self.bus_events.values())
+        return {route.path: route.failures for routes in maps for route in routes if route.failures}
+
     def routes(self, event):
         """The routes that take this AMI event (a dict with ``Event``), in the map's order."""
         return [route for route in self.events.get(event.get("Event"), ()) if route.matches(event)]
