@@ -112,7 +112,8 @@ class House:
 
     def salt(self, minion, function, *arguments, seconds=600):
         """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
-        command = ["salt", "--out=json", "--static", minion, function]
+        # How long salt waits before it asks a busy minion whether the job still runs.
+        command = ["salt", "--timeout=30", "--out=json", "--static", minion, function]
         done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
         try:
             return json.loads(done.stdout)[minion]
@@ -217,9 +218,12 @@ class House:
         """Apply the hub's state: salt-api, its account, reactor and external pillar."""
         self.write("hub", "/srv/pillar/top.sls", TOP)
         self.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR)
-        return self.run(
+        done = self.run(
             "hub", "salt-call", "state.apply", "asterisk-formula.hub", "--retcode-passthrough"
         )
+        # The master was restarted, and a job sent before a minion is back is lost.
+        self.await_that(lambda: self._answers("pbx1"), "an answer of pbx1's minion", 60)
+        return done
 
     def connect_odoo(self, minion="pbx1"):
         """Make the PBX known to Odoo, and Odoo to the PBX: the id of its server record."""

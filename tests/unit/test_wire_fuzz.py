@@ -8,14 +8,23 @@ import contextlib
 import logging
 import os
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pbxlib.errors import BadAction, NotAsterisk
 from pbxlib.wire import MAX_LINES, Parser, serialize
 
-# A dropped frame is logged; here that is every other one.
-logging.getLogger("pbxlib.wire").setLevel(logging.CRITICAL)
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet():
+    """A dropped frame is logged; here that is every other one."""
+    logger = logging.getLogger("pbxlib.wire")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
 CAP = 60
