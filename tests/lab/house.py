@@ -112,8 +112,9 @@ class House:
 
     def salt(self, minion, function, *arguments, seconds=600):
         """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
-        # How long salt waits before it asks a busy minion whether the job still runs.
-        command = ["salt", "--timeout=30", "--out=json", "--static", minion, function]
+        # How long salt waits before it asks a busy minion whether the job still runs; it asks only
+        # once with --static, and gives up then.
+        command = ["salt", "--timeout=30", "--out=json", minion, function]
         done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
         try:
             return json.loads(done.stdout)[minion]
