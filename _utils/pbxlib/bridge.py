@@ -17,6 +17,7 @@ from asterisk.manager import ManagerAuthException, ManagerException
 
 from pbxlib import actions, cdr, filters
 from pbxlib.backoff import Backoff
+from pbxlib.cdrfile import CdrFile
 from pbxlib.errors import BadAction, OutboxError, PbxError
 from pbxlib.events import EventMap
 from pbxlib.session import Manager
@@ -39,6 +40,8 @@ class Bridge:
         self._outbox = outbox
         self._bus = bus
         self._map = EventMap.of(settings)
+        self._cdr_file = CdrFile(settings["ami"]["cdr_file"], outbox, self._items)
+        self._cdr_file.wanted = self._map.delivers("Cdr")
         self._session = None
         self._asked = frozenset()  # the events that this session's filters let through
         self._trouble = "it has not connected yet"
@@ -62,6 +65,7 @@ class Bridge:
         """Connect, and connect again, until :meth:`stop`."""
         backoff = Backoff(first=1.0, cap=60.0)
         said = None
+        self._cdr_file.start()
         while not self._stopping:
             self._changed.clear()
             try:
@@ -127,6 +131,7 @@ class Bridge:
         session.on_close = lambda _reason: self._changed.set()
         # The map may have changed while this session was opened.
         self._widen(session)
+        self._cdr_file.look()
         if session.connected():
             self._changed.wait()
         self._heard = time.monotonic()
@@ -154,6 +159,7 @@ class Bridge:
         events that Asterisk does not yet send, by a new session."""
         before, self._settings = self._settings, settings
         self._map = EventMap.of(settings)
+        self._cdr_file.follow(settings["ami"]["cdr_file"], self._map.delivers("Cdr"))
         session = self._session
         if before["ami"] != settings["ami"]:
             self._changed.set()
@@ -190,23 +196,49 @@ class Bridge:
 
     def _take(self, events):
         """Route the wanted events of one read: one commit, then their copies on the bus."""
-        items, matched = [], []
+        items, matched, records = [], [], 0
         for event in events:
             if event.get("Event") == "Cdr":
                 event = cdr.in_utc(event)
+                records += 1
             routes = self._map.routes(event)
             if routes or event["Event"] in ALWAYS:
                 matched.append(event)
-            items += [route.item(event["Event"], event) for route in routes if route.model]
+            items += self._items(event, routes)
         self.counters["matched"] += len(matched)
         if items:
             try:
                 self.counters["stored"] += self._outbox.put(items)
+                self._cdr_file.heard(records)
             except OutboxError as error:
-                self.counters["lost"] += len(items)
-                log.critical("%s events for Odoo are lost: %s", len(items), error)
+                self._not_stored(items, error)
         if matched:
             self._bus.events(matched)
+
+    def _items(self, event, routes=None):
+        """The outbox items of an event: one for each route that leads to Odoo."""
+        record = cdr.key(event) if event["Event"] == "Cdr" else None
+        items = []
+        for route in self._map.routes(event) if routes is None else routes:
+            if not route.model:
+                continue
+            item = route.item(event["Event"], event)
+            if record:
+                item.update(record=record, id=cdr.item_id(record, route.path))
+            items.append(item)
+        return items
+
+    def _not_stored(self, items, error):
+        """Call records can be read again, what else was in the read cannot."""
+        lost = sum("record" not in item for item in items)
+        self.counters["lost"] += lost
+        log.critical(
+            "%s events for Odoo are lost, and %s call records wait in Asterisk's file: %s",
+            lost,
+            len(items) - lost,
+            error,
+        )
+        self._cdr_file.look()
 
     # Actions -----------------------------------------------------------------------------
 

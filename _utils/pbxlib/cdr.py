@@ -9,8 +9,56 @@ settle it.
 from __future__ import annotations
 
 import datetime
+import hashlib
 
 _FORMAT = "%Y-%m-%d %H:%M:%S"
+# The order in which the formula has Asterisk write its own file (cdr_custom), times in seconds
+# since the epoch. The names are those of the event's headers.
+COLUMNS = (
+    "AccountCode", "Source", "Destination", "DestinationContext", "CallerID", "Channel",
+    "DestinationChannel", "LastApplication", "LastData", "StartTime", "AnswerTime", "EndTime",
+    "Duration", "BillableSeconds", "Disposition", "AMAFlags", "UniqueID", "UserField", "Sequence",
+    "LinkedID",
+)  # fmt: skip
+
+
+def key(event):
+    """What a call record is known by, as text, or ``None`` where the event has no ``Sequence``."""
+    if not event.get("UniqueID") or not event.get("Sequence"):
+        return None
+    return f"{event['UniqueID']} {event['Sequence']}"
+
+
+def item_id(record, path):
+    """The outbox item of a call record (its key) for the route at ``path``: 16 hex digits.
+
+    Not random: Odoo then knows the record again when an outbox that comes back from a backup
+    reads it from Asterisk's file a second time.
+    """
+    return hashlib.sha256(f"{path}\n{record}".encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def from_row(row):
+    """The ``Cdr`` event, times in UTC, of a line of the file (a list of texts).
+
+    Raises ``ValueError`` for what is no such line.
+    """
+    if len(row) != len(COLUMNS):
+        raise ValueError(f"{len(row)} columns instead of {len(COLUMNS)}")
+    event = {"Event": "Cdr", "Privilege": "cdr,all", **dict(zip(COLUMNS, row))}
+    if not event["UniqueID"] or not event["Sequence"].isdigit():
+        raise ValueError("no UniqueID or no Sequence")
+    for name in ("StartTime", "AnswerTime", "EndTime"):
+        event[name] = _from_epoch(event[name])
+    return event
+
+
+def _from_epoch(text):
+    seconds = float(text or 0)
+    if not seconds:  # a call that was not answered
+        return ""
+    moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
+    return moment.strftime(_FORMAT)
 
 
 def in_utc(event, zone=None):

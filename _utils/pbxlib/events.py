@@ -280,6 +280,10 @@ class EventMap:
         maps = (*self.events.values(), *self.bus_events.values())
         return {route.path: route.failures for routes in maps for route in routes if route.failures}
 
+    def delivers(self, name):
+        """Whether some route leads this AMI event to Odoo."""
+        return any(route.model for route in self.events.get(name, ()))
+
     def routes(self, event):
         """The routes that take this AMI event (a dict with ``Event``), in the map's order."""
         return [route for route in self.events.get(event.get("Event"), ()) if route.matches(event)]

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL,           -- 16 hex digits, random: also unlike those of a cloned host
+    id TEXT NOT NULL,           -- 16 hex digits, as unlike those of a cloned host
     kind TEXT NOT NULL,         -- event or result
     name TEXT NOT NULL,         -- AMI event name, bus tag glob, or the job's function
     model TEXT, method TEXT, batch INTEGER NOT NULL,
@@ -54,6 +54,9 @@ CREATE INDEX IF NOT EXISTS items_open ON items (number) WHERE number IS NOT NULL
 CREATE INDEX IF NOT EXISTS items_failed ON items (seq) WHERE failed;
 CREATE INDEX IF NOT EXISTS items_latest ON items (latest) WHERE latest IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_expiry ON items (expires) WHERE expires IS NOT NULL;
+CREATE TABLE IF NOT EXISTS records (  -- call records that only one of event and file brought
+    key TEXT PRIMARY KEY, source TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 _COUNTERS = ("delivered", "stale", "superseded", "dropped")
@@ -136,22 +139,34 @@ class Outbox:
 
     # What writers do ---------------------------------------------------------------------
 
-    def put(self, items):
+    def put(self, items, position=None):
         """Add ``items`` in order, with one commit, and wake the sender. Returns their number.
 
         An item is a dict: ``kind``, ``name``, ``data`` (a dict), and, where they apply,
         ``model``, ``method``, ``batch``, ``delay`` (s), ``keep`` (s, ``None`` for ever),
         ``latest`` (replaces a waiting item with the same key, and is due no later than that was,
-        or a stream of them would put it off for ever).
+        or a stream of them would put it off for ever), ``id`` (16 hex digits; random otherwise),
+        ``record`` (the key of a call record, which events and Asterisk's file bring: what the
+        other has brought is passed over).
+
+        ``position``: the items come from that file, which was read so far (see :attr:`position`).
         """
         now = self._clock()
+        source = "event" if position is None else "file"
         newest = {item["latest"]: item for item in items if item.get("latest")}
         superseded = len(items)
         items = [item for item in items if not item.get("latest") or newest[item["latest"]] is item]
         superseded -= len(items)
         encoded = [dumps(item["data"]) for item in items]
+        put = 0
         with self._transaction() as db:
+            if position is not None:
+                self._set("position", json.dumps(position))
+            brought = self._brought({item.get("record") for item in items}, source, now)
             for item, data in zip(items, encoded):
+                if item.get("record") in brought:
+                    continue
+                put += 1
                 due = now + item["delay"] if item.get("delay") else 0
                 latest = text(item.get("latest"))
                 if latest is not None:
@@ -164,7 +179,7 @@ class Outbox:
                     "INSERT INTO items (id, kind, name, model, method, batch, data, created, due,"
                     " expires, latest) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                     (
-                        os.urandom(8).hex(),
+                        item.get("id") or os.urandom(8).hex(),
                         item["kind"],
                         text(item["name"]),
                         text(item.get("model")),
@@ -178,12 +193,48 @@ class Outbox:
                     ),
                 )
             self._count("superseded", superseded)
-            self._unchecked += len(items)
+            self._unchecked += put
             if self._unchecked >= _LIMIT_EVERY:
                 self._unchecked = 0
                 self._make_room()
-        wake(self.path)
-        return len(items)
+        if put:
+            wake(self.path)
+        return put
+
+    def _brought(self, keys, source, now):
+        """Which of the call records (a set of keys) the other source has brought before.
+
+        Each source brings a record once, so that one that both have brought can be forgotten.
+        """
+        brought = set()
+        for key in keys - {None}:
+            inserted = self._db.execute(
+                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)", (key, source, now)
+            ).rowcount
+            if not inserted:
+                brought.add(key)
+                self._db.execute("DELETE FROM records WHERE key = ? AND source != ?", (key, source))
+        return brought
+
+    @property
+    def position(self):
+        """How far Asterisk's file of call records was read: a list, ``None`` at the first start."""
+        rows = self._read("SELECT value FROM meta WHERE key = 'position'")
+        return json.loads(rows[0]["value"]) if rows else None
+
+    @position.setter
+    def position(self, position):
+        with self._transaction() as db:
+            if position is None:
+                db.execute("DELETE FROM meta WHERE key = 'position'")
+            else:
+                self._set("position", json.dumps(position))
+
+    def forget_records(self, before):
+        """Forget the call records that one source brought before then (epoch s): the other one
+        will not."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM records WHERE created < ?", (before,))
 
     def _make_room(self):
         """Drop what is least worth keeping while the file is over a limit."""

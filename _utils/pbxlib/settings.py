@@ -207,6 +207,7 @@ SCHEMA = {
         "allow_applications": ([], _texts),
         "read": (None, _texts),
         "write": (None, _texts),
+        "cdr_file": ("/var/log/asterisk/cdr-custom/asterisk-formula.csv", _path),
     },
     "odoo": {
         "url": (None, _url),
