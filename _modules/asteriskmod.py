@@ -19,7 +19,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]
     del sys.modules[name]
 
 try:
-    from pbxlib import keyfile, pillar
+    from pbxlib import classes, keyfile, pillar
     from pbxlib.errors import PbxError, SettingsError
     from pbxlib.events import EventMap
     from pbxlib.lock import EngineLock
@@ -520,6 +520,20 @@ def _settings():
         return pillar.check(__pillar__.get("asterisk"))
     except SettingsError as error:
         raise CommandExecutionError(str(error)) from error
+
+
+def read_classes():
+    """
+    The classes of AMI events that the account of the bridge must read for the event map in this
+    minion's pillar: a list. For the template of ``manager.conf``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call asterisk.read_classes
+    """
+    return classes.needed(_settings()["events"])
 
 
 def secret(name):

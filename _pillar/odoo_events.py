@@ -81,7 +81,9 @@ def _ask(given, minion_id):
 
 
 def _checked(known):
-    """The map that Odoo answered. An error here would take the whole pillar from the minion."""
+    """The map that Odoo answered, without what this PBX could not use: one record that is wrong
+    must not keep the others, or the whole pillar, from it."""
+    from pbxlib.classes import class_of
     from pbxlib.errors import PbxError
     from pbxlib.events import EventMap
 
@@ -91,7 +93,15 @@ def _checked(known):
         and all(isinstance(known.get(key), dict) for key in ("events", "bus_events"))
     ):
         raise PbxError("asterisk_plus.event.get_map answered in another form than this version's")
-    EventMap(known["events"], known["bus_events"])
+    for key in ("events", "bus_events"):
+        for name in list(known[key]):
+            try:
+                if key == "events" and class_of(name) is None:
+                    raise PbxError(f"{name}: Asterisk has no such event")
+                EventMap(**{key: {name: known[key][name]}})
+            except PbxError as error:
+                log.warning("A route that Odoo gave is left out: %s", error)
+                del known[key][name]
     return known
 
 

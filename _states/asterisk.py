@@ -43,14 +43,12 @@ def _console(command):
     return True, text
 
 
-def settings_valid(name, more=()):
+def settings_valid(name):
     """
     Fail with one line for each fault in the pillar key ``asterisk``; never changes anything.
 
     name
         Anything; for the report only.
-    more
-        List of further faults, found by the caller.
 
     .. code-block:: yaml
 
@@ -59,7 +57,7 @@ def settings_valid(name, more=()):
             - failhard: true
     """
     try:
-        faults = list(__salt__["asterisk.settings_errors"]()) + list(more)
+        faults = __salt__["asterisk.settings_errors"]()
     except Exception as error:
         return _ret(name, False, f"The pillar key asterisk could not be checked: {error}")
     if faults:

@@ -1,6 +1,5 @@
 # This formula's own modules, synced before any state that calls them, and the check of the
 # pillar that everything else stands on.
-{%- from 'asterisk-formula/map.jinja' import unknown_events with context %}
 {%- set synced = 'asterisk.settings_errors' in salt %}
 
 asterisk-extensions:
@@ -19,7 +18,6 @@ asterisk-extensions:
 
 asterisk-pillar:
   asterisk.settings_valid:
-    - more: {{ unknown_events | json }}
     - order: 2
     - failhard: true
     - require:

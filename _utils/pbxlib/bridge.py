@@ -15,9 +15,8 @@ import time
 
 from asterisk.manager import ManagerAuthException, ManagerException
 
-from pbxlib import actions, cdr, filters
+from pbxlib import actions, cdr, classes, filters
 from pbxlib.backoff import Backoff
-from pbxlib.cdrfile import CdrFile
 from pbxlib.errors import BadAction, OutboxError, PbxError
 from pbxlib.events import EventMap
 from pbxlib.session import Manager
@@ -27,6 +26,8 @@ log = logging.getLogger(__name__)
 # A refused login is mended by a person; asking more often only fills Asterisk's security log.
 REFUSED_PAUSE = 60.0
 EVENTS_ON = {"Action": "Events", "EventMask": "on"}
+# Calls placed without Async at once: each takes a session of its own.
+MAX_ALONE = 20
 # The outcome of an asynchronous Originate: it goes on the bus for whoever waits for it.
 ALWAYS = frozenset({"OriginateResponse"})
 
@@ -40,14 +41,14 @@ class Bridge:
         self._outbox = outbox
         self._bus = bus
         self._map = EventMap.of(settings)
-        self._cdr_file = CdrFile(settings["ami"]["cdr_file"], outbox, self._items)
-        self._cdr_file.wanted = self._map.delivers("Cdr")
         self._session = None
+        self._ungranted = frozenset()  # what was reported last
         self._asked = frozenset()  # the events that this session's filters let through
         self._trouble = "it has not connected yet"
         self._heard = None
         self._changed = threading.Event()
         self._widening = threading.Lock()
+        self._alone = threading.BoundedSemaphore(MAX_ALONE)
         self._stopping = False
         self.counters = {
             "connections": 0,
@@ -99,20 +100,29 @@ class Bridge:
             "Asterisk running, and is asterisk:ami right?"
         )
 
-    def _connect(self):
+    def _log_in(self, ping_interval):
+        """A new session that gets no events yet."""
         ami = self._settings["ami"]
         session = Manager(
-            ping_interval=ami["ping_interval"],
+            ping_interval=ping_interval,
             connect_timeout=ami["connect_timeout"],
             action_timeout=ami["action_timeout"],
         )
-        self._asked = self._map.wanted | ALWAYS
         tls = ssl.create_default_context(cafile=ami["ca_file"]) if ami["tls"] else None
         try:
             session.connect(ami["host"], ami["port"], tls=tls)
+            session.login(ami["username"], self._secret(), events="off")
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _connect(self):
+        session = self._log_in(self._settings["ami"]["ping_interval"])
+        self._asked = self._map.wanted | ALWAYS
+        try:
             session.set_wanted(self._asked)
             session.on_frames = self._take
-            session.login(ami["username"], self._secret(), events="off")
             for action in filters.filter_actions(session.version, self._asked):
                 filters.check(session.request(action))
             session.request(EVENTS_ON)
@@ -168,6 +178,7 @@ class Bridge:
 
     def _widen(self, session):
         """Have Asterisk send the map's events. Filters are never taken away: it cannot be done."""
+        self._report_ungranted()
         with self._widening:
             wanted, asked = self._map.wanted | ALWAYS, self._asked
             session.set_wanted(wanted)
@@ -177,6 +188,23 @@ class Bridge:
                     session.submit(action, None, self._widened)
             except ManagerException as error:
                 self._widened(error)
+
+    def _report_ungranted(self):
+        """Say which events of the map Asterisk will not send to this account, once for each set."""
+        readable = classes.granted(self._settings["ami"]["username"])
+        missing = frozenset(
+            f"{name} ({classes.class_of(name)})"
+            for name in self._map.wanted
+            if readable is not None and not readable & {classes.class_of(name), "all"}
+        )
+        if missing and missing != self._ungranted:
+            log.warning(
+                "Asterisk does not send these events of asterisk:events, since the AMI account "
+                "may not read their class: %s. Apply the formula: salt-call state.apply "
+                "asterisk-formula",
+                ", ".join(sorted(missing)),
+            )
+        self._ungranted = missing
 
     def _widened(self, outcome):
         try:
@@ -270,17 +298,44 @@ class Bridge:
                 raise BadAction(f"timeout: {timeout!r} is not a number of seconds above 0")
             if session is None:
                 raise ManagerException(self._trouble or "Asterisk is not connected")
-            session.submit(headers, timeout, answer)
+            if actions.blocks(headers):
+                self._perform_alone(headers, timeout or ami["action_timeout"], answer)
+            else:
+                session.submit(headers, timeout, answer)
         except (ManagerException, PbxError) as error:
             answer(error)
+
+    def _perform_alone(self, headers, timeout, answer):
+        """Perform an action on a session of its own: Asterisk says nothing else until it ends."""
+        if not self._alone.acquire(blocking=False):
+            raise ManagerException(
+                f"{MAX_ALONE} calls are being placed already: add 'Async: true' to Originate"
+            )
+
+        def work():
+            try:
+                # The session is silent while it rings, and that is no sign of death.
+                session = self._log_in(ping_interval=timeout + 60)
+                try:
+                    outcome = session.request(headers, timeout)
+                finally:
+                    session.close()
+            except (ManagerException, PbxError, OSError) as error:
+                outcome = error
+            finally:
+                self._alone.release()
+            answer(outcome)
+
+        threading.Thread(target=work, name="ami-alone", daemon=True).start()
 
     def stats(self):
         """Counters since this engine began, those of ``events`` since it last connected.
 
         ``state``, ``connections``, ``matched`` and ``stored`` events, ``lost``
         ones (the outbox could not be written), ``bus_dropped`` copies, ``actions`` with their
-        seconds in all and of the slowest, ``failed_conditions`` by route, ``memory`` (bytes),
-        ``events``: ``read``, ``skipped`` and ``dropped`` by name.
+        seconds in all and of the slowest, ``failed_conditions`` by route, ``not_granted`` events
+        whose class the account may not read, ``memory`` (bytes), ``events``: ``read``, ``skipped``
+        and ``dropped`` by name.
         """
         session = self._session
         with open("/proc/self/statm") as file:
@@ -290,6 +345,7 @@ class Bridge:
             **self.counters,
             "bus_dropped": self._bus.dropped,
             "failed_conditions": self._map.failures(),
+            "not_granted": sorted(self._ungranted),
             "memory": pages * resource.getpagesize(),
             "events": session.counters if session else {},
         }

@@ -9,9 +9,12 @@ of events are dropped and counted; the outbox has its own.
 from __future__ import annotations
 
 import collections
+import json
 import logging
 import threading
 import time
+
+from pbxlib.plain import dumps
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,11 @@ class BusWriter:
 
     def _attempt(self, tag, data):
         try:
-            self._fire(tag, data)
+            try:
+                self._fire(tag, data)
+            except UnicodeEncodeError:
+                # What was no UTF-8 came as halves of surrogate pairs; the bus takes none.
+                self._fire(tag, json.loads(dumps(data)))
         except Exception as error:
             # Whatever Salt's transport raises: a lost copy on the bus must not end the bridge.
             self.dropped += 1

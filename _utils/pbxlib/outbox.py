@@ -139,34 +139,25 @@ class Outbox:
 
     # What writers do ---------------------------------------------------------------------
 
-    def put(self, items, position=None):
+    def put(self, items):
         """Add ``items`` in order, with one commit, and wake the sender. Returns their number.
 
         An item is a dict: ``kind``, ``name``, ``data`` (a dict), and, where they apply,
         ``model``, ``method``, ``batch``, ``delay`` (s), ``keep`` (s, ``None`` for ever),
         ``latest`` (replaces a waiting item with the same key, and is due no later than that was,
-        or a stream of them would put it off for ever), ``id`` (16 hex digits; random otherwise),
-        ``record`` (the key of a call record, which events and Asterisk's file bring: what the
-        other has brought is passed over).
-
-        ``position``: the items come from that file, which was read so far (see :attr:`position`).
+        or a stream of them would put it off for ever).
         """
         now = self._clock()
-        source = "event" if position is None else "file"
         newest = {item["latest"]: item for item in items if item.get("latest")}
         superseded = len(items)
         items = [item for item in items if not item.get("latest") or newest[item["latest"]] is item]
         superseded -= len(items)
         encoded = [dumps(item["data"]) for item in items]
-        put = 0
+        # One draw for all: a call of the system for each would cost more than the rest of the row.
+        ids = os.urandom(8 * len(items)).hex()
+        rows = []
         with self._transaction() as db:
-            if position is not None:
-                self._set("position", json.dumps(position))
-            brought = self._brought({item.get("record") for item in items}, source, now)
-            for item, data in zip(items, encoded):
-                if item.get("record") in brought:
-                    continue
-                put += 1
+            for place, (item, data) in enumerate(zip(items, encoded)):
                 due = now + item["delay"] if item.get("delay") else 0
                 latest = text(item.get("latest"))
                 if latest is not None:
@@ -175,11 +166,9 @@ class Outbox:
                         db.execute("DELETE FROM items WHERE seq = ?", (row["seq"],))
                     due = min([due, *(row["due"] for row in replaced)])
                     superseded += len(replaced)
-                db.execute(
-                    "INSERT INTO items (id, kind, name, model, method, batch, data, created, due,"
-                    " expires, latest) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                rows.append(
                     (
-                        item.get("id") or os.urandom(8).hex(),
+                        ids[16 * place : 16 * place + 16],
                         item["kind"],
                         text(item["name"]),
                         text(item.get("model")),
@@ -190,58 +179,30 @@ class Outbox:
                         due,
                         None if item.get("keep") is None else now + item["keep"],
                         latest,
-                    ),
+                    )
                 )
+            db.executemany(
+                "INSERT INTO items (id, kind, name, model, method, batch, data, created, due,"
+                " expires, latest) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                rows,
+            )
             self._count("superseded", superseded)
-            self._unchecked += put
+            self._unchecked += len(items)
             if self._unchecked >= _LIMIT_EVERY:
                 self._unchecked = 0
                 self._make_room()
-        if put:
-            wake(self.path)
-        return put
-
-    def _brought(self, keys, source, now):
-        """Which of the call records (a set of keys) the other source has brought before.
-
-        Each source brings a record once, so that one that both have brought can be forgotten.
-        """
-        brought = set()
-        for key in keys - {None}:
-            inserted = self._db.execute(
-                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)", (key, source, now)
-            ).rowcount
-            if not inserted:
-                brought.add(key)
-                self._db.execute("DELETE FROM records WHERE key = ? AND source != ?", (key, source))
-        return brought
-
-    @property
-    def position(self):
-        """How far Asterisk's file of call records was read: a list, ``None`` at the first start."""
-        rows = self._read("SELECT value FROM meta WHERE key = 'position'")
-        return json.loads(rows[0]["value"]) if rows else None
-
-    @position.setter
-    def position(self, position):
-        with self._transaction() as db:
-            if position is None:
-                db.execute("DELETE FROM meta WHERE key = 'position'")
-            else:
-                self._set("position", json.dumps(position))
-
-    def forget_records(self, before):
-        """Forget the call records that one source brought before then (epoch s): the other one
-        will not."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM records WHERE created < ?", (before,))
+        wake(self.path)
+        return len(items)
 
     def _make_room(self):
         """Drop what is least worth keeping while the file is over a limit."""
         if self._max_rows is None or self._max_bytes is None:
             return
-        # Rows between the first and the last: counting them reads the whole file.
-        rows = self._one("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM items")
+        # Rows between the first and the last: counting them reads the whole file, and so would
+        # both ends in one SELECT.
+        rows = self._one(
+            "SELECT coalesce((SELECT max(seq) FROM items) - (SELECT min(seq) FROM items) + 1, 0)"
+        )
         if rows > self._max_rows:
             rows = self._one("SELECT count(*) FROM items")
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")

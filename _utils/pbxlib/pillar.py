@@ -18,6 +18,7 @@ import salt.minion
 import salt.pillar
 import salt.utils.event
 
+from pbxlib import classes
 from pbxlib import settings as settings_
 from pbxlib.backoff import Backoff
 from pbxlib.errors import SettingsError
@@ -45,6 +46,15 @@ def check(pillar):
     """
     settings = settings_.resolve(pillar)
     EventMap.of(settings)
+    if not settings["ami"]["read"]:
+        problems = [
+            f"asterisk:events:{name}: Asterisk has no such event; correct its name, or name the "
+            "classes that the account reads in asterisk:ami:read"
+            for name in settings["events"]
+            if classes.class_of(name) is None
+        ]
+        if problems:
+            raise SettingsError(problems)
     return settings
 
 

@@ -7,6 +7,7 @@ import re
 
 # A NUL in JSON, which no backslash before it turns into text.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def text(value):
@@ -25,7 +26,7 @@ def text(value):
 
 def dumps(data):
     """``data`` as compact JSON without NUL, which PostgreSQL refuses: it becomes U+FFFD."""
-    encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    encoded = _JSON.encode(data)
     if "\\u0000" in encoded:
         encoded = _NUL.sub("\\1\ufffd", encoded)
     return text(encoded)

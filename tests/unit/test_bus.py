@@ -1,5 +1,7 @@
 """The bridge's mouth on the minion bus: batches, urgent replies, and a bus that cannot keep up."""
 
+import json
+import queue
 import threading
 import time
 
@@ -123,3 +125,16 @@ def test_stopping_sends_what_waits(salt):
     writer.stop()
     assert len(salt.events) == 3 * bus.MAX_BATCH
     assert ("ami_reply/x", {}) in salt.fired
+
+
+def test_what_is_no_utf_8_reaches_the_bus_with_a_replacement_character():
+    fired = queue.Queue()
+
+    def fire(tag, data):
+        json.dumps(data, ensure_ascii=False).encode()  # as strict as Salt's serializer
+        fired.put((tag, data))
+
+    writer = BusWriter(fire, "pbx1")
+    writer.send("ami_reply/1", {"Reply": [{"CallerIDName": "J\udcfcrgen"}]})
+    writer.stop()
+    assert fired.get_nowait() == ("ami_reply/1", {"Reply": [{"CallerIDName": "J\ufffdrgen"}]})

@@ -117,8 +117,11 @@ def test_under_test_nothing_is_asked_of_asterisk(states):
 
 
 def test_faults_of_the_pillar_are_told_line_by_line(states):
-    states.__salt__["asterisk.settings_errors"] = lambda: ["asterisk:x: is wrong"]
-    ret = states.settings_valid("pillar", more=["asterisk:y: too"])
+    states.__salt__["asterisk.settings_errors"] = lambda: [
+        "asterisk:x: is wrong",
+        "asterisk:y: too",
+    ]
+    ret = states.settings_valid("pillar")
     assert (ret["result"], ret["comment"]) == (False, "asterisk:x: is wrong\nasterisk:y: too")
 
 
