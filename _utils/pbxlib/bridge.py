@@ -17,6 +17,7 @@ from asterisk.manager import ManagerAuthException, ManagerException
 
 from pbxlib import actions, cdr, classes, filters
 from pbxlib.backoff import Backoff
+from pbxlib.cdrfile import CdrFile
 from pbxlib.errors import BadAction, OutboxError, PbxError
 from pbxlib.events import EventMap
 from pbxlib.session import Manager
@@ -41,6 +42,8 @@ class Bridge:
         self._outbox = outbox
         self._bus = bus
         self._map = EventMap.of(settings)
+        self._cdr_file = CdrFile(settings["ami"]["cdr_file"], outbox, self._items)
+        self._cdr_file.wanted = self._map.delivers("Cdr")
         self._session = None
         self._ungranted = frozenset()  # what was reported last
         self._asked = frozenset()  # the events that this session's filters let through

@@ -139,15 +139,20 @@ class Outbox:
 
     # What writers do ---------------------------------------------------------------------
 
-    def put(self, items):
+    def put(self, items, position=None):
         """Add ``items`` in order, with one commit, and wake the sender. Returns their number.
 
         An item is a dict: ``kind``, ``name``, ``data`` (a dict), and, where they apply,
         ``model``, ``method``, ``batch``, ``delay`` (s), ``keep`` (s, ``None`` for ever),
         ``latest`` (replaces a waiting item with the same key, and is due no later than that was,
-        or a stream of them would put it off for ever).
+        or a stream of them would put it off for ever), ``id`` (16 hex digits; random otherwise),
+        ``record`` (the key of a call record, which events and Asterisk's file bring: what the
+        other has brought is passed over).
+
+        ``position``: the items come from that file, which was read so far (see :attr:`position`).
         """
         now = self._clock()
+        source = "event" if position is None else "file"
         newest = {item["latest"]: item for item in items if item.get("latest")}
         superseded = len(items)
         items = [item for item in items if not item.get("latest") or newest[item["latest"]] is item]
@@ -157,7 +162,12 @@ class Outbox:
         ids = os.urandom(8 * len(items)).hex()
         rows = []
         with self._transaction() as db:
+            if position is not None:
+                self._set("position", json.dumps(position))
+            brought = self._brought({item.get("record") for item in items}, source, now)
             for place, (item, data) in enumerate(zip(items, encoded)):
+                if item.get("record") in brought:
+                    continue
                 due = now + item["delay"] if item.get("delay") else 0
                 latest = text(item.get("latest"))
                 if latest is not None:
@@ -168,7 +178,7 @@ class Outbox:
                     superseded += len(replaced)
                 rows.append(
                     (
-                        ids[16 * place : 16 * place + 16],
+                        item.get("id") or ids[16 * place : 16 * place + 16],
                         item["kind"],
                         text(item["name"]),
                         text(item.get("model")),
@@ -187,12 +197,48 @@ class Outbox:
                 rows,
             )
             self._count("superseded", superseded)
-            self._unchecked += len(items)
+            self._unchecked += len(rows)
             if self._unchecked >= _LIMIT_EVERY:
                 self._unchecked = 0
                 self._make_room()
-        wake(self.path)
-        return len(items)
+        if rows:
+            wake(self.path)
+        return len(rows)
+
+    def _brought(self, keys, source, now):
+        """Which of the call records (a set of keys) the other source has brought before.
+
+        Each source brings a record once, so that one that both have brought can be forgotten.
+        """
+        brought = set()
+        for key in keys - {None}:
+            inserted = self._db.execute(
+                "INSERT OR IGNORE INTO records VALUES (?, ?, ?)", (key, source, now)
+            ).rowcount
+            if not inserted:
+                brought.add(key)
+                self._db.execute("DELETE FROM records WHERE key = ? AND source != ?", (key, source))
+        return brought
+
+    @property
+    def position(self):
+        """How far Asterisk's file of call records was read: a list, ``None`` at the first start."""
+        rows = self._read("SELECT value FROM meta WHERE key = 'position'")
+        return json.loads(rows[0]["value"]) if rows else None
+
+    @position.setter
+    def position(self, position):
+        with self._transaction() as db:
+            if position is None:
+                db.execute("DELETE FROM meta WHERE key = 'position'")
+            else:
+                self._set("position", json.dumps(position))
+
+    def forget_records(self, before):
+        """Forget the call records that one source brought before then (epoch s): the other one
+        will not."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM records WHERE created < ?", (before,))
 
     def _make_room(self):
         """Drop what is least worth keeping while the file is over a limit."""
