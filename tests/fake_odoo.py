@@ -45,6 +45,7 @@ class FakeOdoo:
         self.handler = lambda item: ["done"]
         self.batches, self.applied, self.requests = [], [], []
         self.heartbeats = 0
+        self.away = None  # an HTTP status: what a proxy answers while Odoo is away
         self._mailboxes = {}
         self._script = deque()
         self._certificate = certificate
@@ -201,7 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         odoo.requests.append((self.path, dict(self.headers), body))
         payload = json.loads(body)
-        if self.path == "/jsonrpc":
+        if odoo.away:
+            self._http_error(odoo.away)
+        elif self.path == "/jsonrpc":
             self._jsonrpc(odoo, payload["params"])
         elif self.path.startswith("/json/2/") and odoo.version >= 19:
             self._json2(odoo, *self.path.split("/")[3:], payload)

@@ -1,15 +1,10 @@
 """Fixtures of the unit tier: an outbox whose clock stands still, and a scripted Odoo."""
 
 import pytest
-import salt._logging
 from tests.fake_odoo import FakeOdoo
 
 from pbxlib import settings
 from pbxlib.outbox import Outbox
-
-# Salt is imported by pytest-salt-factories' plugin; this handler of it keeps every record, and
-# writes them at the end to a file that is closed by then.
-salt._logging.shutdown_temp_handler()
 
 
 class Clock:

@@ -218,6 +218,16 @@ def test_a_restart_of_odoo_in_mid_batch_sets_no_item_aside(delivery, outbox, odo
     assert numbers(odoo.applied) == [1]
 
 
+def test_a_proxy_that_answers_while_odoo_is_away_sets_no_item_aside(delivery, outbox, odoo):
+    outbox.put([event(number) for number in range(4)])
+    odoo.away = 502
+    steps(delivery, 20, OdooBroke)
+    assert outbox.status()["failed"] == 0
+    odoo.away = None
+    work(delivery, outbox, OdooBroke)
+    assert numbers(odoo.applied) == [0, 1, 2, 3]
+
+
 def test_an_unreachable_odoo_shrinks_nothing(delivery, outbox, odoo):
     outbox.put([event(number) for number in range(4)])
     odoo.stop()

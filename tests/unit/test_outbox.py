@@ -539,6 +539,21 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
         Outbox(str(tmp_path / "file" / "outbox.sqlite"))
 
 
+def test_an_item_that_cannot_be_kept_takes_no_other_with_it(outbox):
+    outbox.put([event(1)])
+    with pytest.raises(OutboxError):
+        outbox.put([event(2), event(3, kind=object())])
+    with pytest.raises(TypeError):
+        outbox.put([event(4), event(5, keep="long")])
+    outbox.put([event(6)])
+    assert sent(outbox) == [1, 6]
+
+
+def test_each_commit_is_written_through_to_the_disk(outbox):
+    assert outbox._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
 def test_after_a_full_disk_the_outbox_works_on(outbox):
     outbox.put([event(1)])
     pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
