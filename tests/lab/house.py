@@ -114,7 +114,7 @@ class House:
         """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
         # How long salt waits before it asks a busy minion whether the job still runs; it asks only
         # once with --static, and gives up then.
-        command = ["salt", "--timeout=30", "--out=json", minion, function]
+        command = ["salt", "--timeout=120", "--out=json", minion, function]
         done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
         try:
             return json.loads(done.stdout)[minion]
