@@ -17,7 +17,10 @@
         "views/event.xml",
         "views/job.xml",
         "views/call.xml",
+        "views/user.xml",
+        "views/preferences.xml",
         "views/menu.xml",
     ],
+    "assets": {"web.assets_backend": ["asterisk_plus/static/src/*"]},
     "application": True,
 }

@@ -1,6 +1,6 @@
 """What differs between Odoo's series at run time, and nothing else."""
 
-from odoo import api
+from odoo import api, release
 
 # A handler that is private cannot be called over RPC at all. Before 19 its own group check is
 # what keeps strangers out.
@@ -35,3 +35,13 @@ def run_soon(cron):
     """Have ``cron`` run as soon as the transaction is committed, where Odoo can: from 15 on."""
     if hasattr(cron, "_trigger"):
         cron._trigger()
+
+
+# On 14 they are lists of the class, which its modules change in place.
+SELF_FIELDS_ARE_PROPERTIES = release.version_info[0] > 14
+# Contacts had a second number until 19.
+HAS_MOBILE = release.version_info[0] < 19
+PHONE_FIELDS = ("phone", "mobile") if HAS_MOBILE else ("phone",)
+NUMBER_FIELDS = (
+    ("asterisk_plus_number", "asterisk_plus_mobile") if HAS_MOBILE else ("asterisk_plus_number",)
+)

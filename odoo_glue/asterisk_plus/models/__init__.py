@@ -1,1 +1,14 @@
-from . import call, event, inbox, job, outbox, server, server_jobs, status, users
+from . import (
+    call,
+    event,
+    http,
+    inbox,
+    job,
+    outbox,
+    partner,
+    server,
+    server_jobs,
+    status,
+    user,
+    users,
+)

@@ -1,13 +1,16 @@
 import contextlib
+import re
 from datetime import datetime
 
 from odoo import api, fields, models
 
-from .. import compat
+from .. import compat, numbers
 from ..access import AGENT, require
 
 # Asterisk counts from 0; without the formula's mapping the event has no sequence at all.
 NO_SEQUENCE = -1
+# What Asterisk adds to a device's name for each channel of it.
+_CHANNEL_NUMBER = re.compile(r"-[0-9a-f]+(;[12])?$")
 
 
 class Call(models.Model):
@@ -34,6 +37,11 @@ class Call(models.Model):
     duration = fields.Integer(help="Seconds from start to end.")
     billsec = fields.Integer("Billed", help="Seconds from answer to end.")
     disposition = fields.Char()
+    minutes = fields.Float(compute="_compute_minutes", store=True, help="Billed minutes.")
+    direction = fields.Selection([("in", "In"), ("out", "Out"), ("internal", "Internal")])
+    user_id = fields.Many2one("res.users", index=True, ondelete="set null")
+    number = fields.Char(help="The other party's number, E.164 where it is one.", index=True)
+    partner_id = fields.Many2one("res.partner", "Contact", index=True, ondelete="set null")
     accountcode = fields.Char("Account code")
     userfield = fields.Char("User field")
 
@@ -68,8 +76,37 @@ class Call(models.Model):
         )
         for key in self.env.cr.fetchall():
             rows.pop(key, None)
+        self.sudo()._add_people(server, list(rows.values()))
         self.create(list(rows.values()))
         return True
+
+    @api.depends("billsec")
+    def _compute_minutes(self):
+        for call in self:
+            call.minutes = call.billsec / 60
+
+    def _add_people(self, server, rows):
+        """Complete the values of calls with who spoke to whom: by phones, then by contacts."""
+        by_exten, by_channel = self.env["asterisk_plus.user"]._by_server(server)
+        country = self.env.company.country_id.code
+        for row in rows:
+            caller = by_channel.get(_device(row["channel"])) or by_exten.get(row["src"])
+            called = by_channel.get(_device(row["dstchannel"])) or by_exten.get(row["dst"])
+            row["user_id"] = caller or called
+            if caller and called:
+                row["direction"] = "internal"
+                row["partner_id"] = self.env["res.users"].browse(called).partner_id.id
+            elif caller:
+                row["direction"] = "out"
+            elif called or numbers.e164(row["src"], country):
+                row["direction"] = "in"
+            other = row["dst"] if caller else row["src"]
+            row["number"] = numbers.e164(other, country) or other
+        outside = [row for row in rows if row.get("direction") in ("in", "out")]
+        wanted = {row["number"] for row in outside if row["number"]}
+        owners = self.env["res.partner"]._asterisk_plus_owners(wanted)
+        for row in outside:
+            row["partner_id"] = owners.get(row["number"])
 
 
 def _call_values(header):
@@ -97,6 +134,11 @@ def _call_values(header):
         "accountcode": get("accountcode"),
         "userfield": get("userfield"),
     }
+
+
+def _device(channel):
+    """The device of a channel, in lower case: ``pjsip/101`` of ``PJSIP/101-0000002a``."""
+    return _CHANNEL_NUMBER.sub("", channel or "").lower()
 
 
 def _time(header, value):

@@ -56,6 +56,12 @@ class Server(models.Model):
         groups=MANAGER,
         help="PEM text of the CA that signed salt-api's certificate. Empty: the system's CAs.",
     )
+    dial_context = fields.Char(
+        "Dialling context",
+        default="from-internal",
+        required=True,
+        help="Where in the dialplan a clicked number is dialled.",
+    )
     online = fields.Boolean(compute="_compute_status")
     last_seen = fields.Datetime(compute="_compute_status", help="The PBX last called Odoo.")
     last_start = fields.Datetime(compute="_compute_status", help="The PBX's minion last started.")
