@@ -65,7 +65,9 @@ def test_an_event_list_comes_with_its_reply(ask):
 
 def test_asterisks_error_is_returned_and_the_exit_code_tells(ask, ami):
     ami.answers["Originate"] = lambda peer, action: peer.refuse(action, "Extension does not exist.")
-    (reply,), code = ask("asterisk.manager_action", {"Action": "Originate", "Exten": "999"})
+    (reply,), code = ask(
+        "asterisk.manager_action", {"Action": "Originate", "Exten": "999", "Async": "true"}
+    )
     assert (reply["Response"], reply["Message"]) == ("Error", "Extension does not exist.")
     assert code == 1
 
