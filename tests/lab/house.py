@@ -111,15 +111,29 @@ class House:
     # Salt --------------------------------------------------------------------------------
 
     def salt(self, minion, function, *arguments, seconds=600):
-        """What a function returned on a minion. Raises ``RuntimeError`` when it failed."""
-        # How long salt waits before it asks a busy minion whether the job still runs; it asks only
-        # once with --static, and gives up then.
-        command = ["salt", "--timeout=120", "--out=json", minion, function]
-        done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
-        try:
-            return json.loads(done.stdout)[minion]
-        except (ValueError, KeyError):
-            raise RuntimeError(f"{minion}: {function}: {done.stdout}{done.stderr}") from None
+        """What a function returned on a minion. Raises ``RuntimeError`` when it failed.
+
+        Salt publishes a job once: a minion that is just connecting anew never hears of it. So
+        a job without an answer is asked for a second time.
+        """
+        # How long salt waits before it asks a busy minion whether the job still runs.
+        command = ["salt", "--timeout=30", "--out=json", "--static", minion, function]
+        for _ in range(2):
+            done = self.run("hub", *command, *arguments, timeout=seconds, check=False)
+            with contextlib.suppress(ValueError, KeyError):
+                return json.loads(done.stdout)[minion]
+            self.await_minion(minion)
+        raise RuntimeError(f"{minion}: {function}: {done.stdout}{done.stderr}")
+
+    def await_minion(self, minion):
+        """Wait until the master hears from a minion."""
+        # Asked too early, the command would wait long for a minion that connects meanwhile.
+        ping = ["timeout", "4", "salt", "--timeout=3", minion, "test.ping"]
+
+        def answers():
+            return self.run("hub", *ping, check=False).returncode == 0
+
+        self.await_that(answers, f"an answer of {minion}'s minion", 90)
 
     def call(self, minion, function, *arguments):
         """What ``salt-call`` prints on a minion, parsed."""
@@ -223,7 +237,7 @@ class House:
             "hub", "salt-call", "state.apply", "asterisk-formula.hub", "--retcode-passthrough"
         )
         # The master was restarted, and a job sent before a minion is back is lost.
-        self.await_that(lambda: self._answers("pbx1"), "an answer of pbx1's minion", 60)
+        self.await_minion("pbx1")
         return done
 
     def connect_odoo(self, minion="pbx1"):
@@ -265,17 +279,13 @@ class House:
             self.await_that(
                 lambda: self._minion_run(minion) != before, f"a restart of {minion}'s minion"
             )
-            self.await_that(lambda: self._answers(minion), f"an answer of {minion}'s minion")
+            self.await_minion(minion)
         return states
 
     def _minion_run(self, minion):
         """What systemd calls this run of the minion: another one after a restart."""
         show = ["systemctl", "show", "-p", "InvocationID", "salt-minion"]
         return self.run(minion, *show).stdout
-
-    def _answers(self, minion):
-        done = self.run("hub", "salt", "--timeout=2", minion, "test.ping", check=False)
-        return done.returncode == 0
 
     @contextlib.contextmanager
     def other_pillar(self, minion="pbx1", **sections):
