@@ -36,6 +36,9 @@ asterisk:
           - '600,1,Answer()'
           - '600,2,Wait(1)'
           - '600,3,Hangup()'
+          - '700,1,Answer()'
+          - '700,2,ForkCDR()'
+          - '700,3,Hangup()'
 """
 TOP = """\
 base:

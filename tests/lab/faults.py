@@ -1,0 +1,268 @@
+"""Calls on PBXs while something breaks, and what became of each call's records in Odoo.
+
+A :class:`Trial` starts calls, and compares what Asterisk wrote into its CDR file with what came
+to two handlers: the addon's own, and the probe in ``addons/lab_probe``, which refuses nothing
+and so has a record twice that was delivered twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+
+from house import HERE, PBX_PILLAR
+
+CALLS_PROGRAM = "/srv/asterisk-formula/tests/lab/calls.py"
+CDR_FILE = "/var/log/asterisk/cdr-custom/asterisk-formula.csv"
+CACHE = "/var/cache/salt/minion/asterisk"
+DESTINATION, UNIQUEID, SEQUENCE = 2, 16, 18
+# The pauses and patience of a test; what they are in life is in pillar.example.
+IMPATIENT = """\
+  odoo: {read_timeout: 12, connect_timeout: 3, heartbeat: 5}
+  outbox: {retry_first: 0.3, retry_cap: 3, tries: 3, batch_items: 50}
+"""
+COUNT_ITEMS = f"""\
+import json, sqlite3
+db = sqlite3.connect("file:{CACHE}/outbox.sqlite?mode=ro", uri=True, timeout=20)
+print(json.dumps(db.execute(
+    "SELECT count(*) - total(failed), total(failed), count(number) FROM items").fetchone()))
+"""
+ODOO_CONFIG = "/etc/odoo/odoo.conf"
+# Odoo kills a worker whose handler hangs for so long.
+HANG_LIMIT = 8
+TO_SMALL_DISK = f"""
+set -eu
+systemctl stop salt-minion
+cp -a {CACHE} {CACHE}.kept
+mount -t tmpfs -o size=48m,mode=700 tmpfs {CACHE}
+cp -a {CACHE}.kept/. {CACHE}
+systemctl start salt-minion
+"""
+FROM_SMALL_DISK = f"""
+set -eu
+systemctl stop salt-minion
+rm -rf {CACHE}.kept
+cp -a {CACHE} {CACHE}.kept
+umount {CACHE}
+rm -rf {CACHE}
+mv {CACHE}.kept {CACHE}
+systemctl start salt-minion
+"""
+INSTALL_PROBE = f"""
+set -eu
+grep -q lab/addons {ODOO_CONFIG} ||
+    sed -i '/^addons_path/s|$|,/srv/asterisk-formula/tests/lab/addons|' {ODOO_CONFIG}
+systemctl stop odoo
+runuser -u odoo -- odoo --config {ODOO_CONFIG} --init lab_probe --update lab_probe \\
+    --workers 0 --no-http --stop-after-init
+systemctl start odoo
+"""
+
+
+def install_probe(house):
+    """Put the probe into Odoo, with a route of its own for ``Cdr``."""
+    house.run("odoo", "bash", "-s", stdin=INSTALL_PROBE)
+    await_odoo(house)
+
+
+def be_impatient(house, minions):
+    """Give minions the tests' short pauses, and the probe's route."""
+    house.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR + IMPATIENT)
+    for minion in minions:
+        refresh(house, minion)
+
+
+def be_patient(house, minions):
+    """Take the short pauses back."""
+    house.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR)
+    for minion in minions:
+        refresh(house, minion)
+
+
+def refresh(house, minion):
+    """Have a minion's engines take the pillar as it is now."""
+    house.salt(minion, "saltutil.refresh_pillar")
+    settings = f"{CACHE}/settings.json"
+    # The second time, since a refresh that was under way may have come before the change.
+    house.await_that(
+        lambda: "lab.probe" in house.run(minion, "cat", settings, check=False).stdout,
+        f"the probe's route on {minion}",
+    )
+
+
+def await_odoo(house):
+    """Wait until Odoo answers."""
+    house.await_that(lambda: _attempt(house.odoo, "lab.probe", "tally", minion=""), "Odoo", 60)
+
+
+def behave(house, mode):
+    """Have the probe's handler be '', 'slow', 'raise', 'hang' or 'commit'."""
+    house.odoo("ir.config_parameter", "set_param", key="lab_probe.mode", value=mode)
+
+
+def engine_pid(house, minion, engine):
+    """The process that holds an engine's lock, as text; '' when none does."""
+    locks = house.run(minion, "lslocks", "--noheadings", "--output", "PID,PATH").stdout
+    for line in locks.splitlines():
+        pid, _, path = line.strip().partition(" ")
+        if path.strip().endswith(f"/{engine}.lock"):
+            return pid
+    return ""
+
+
+def kill_engine(house, minion, engine):
+    """Kill an engine with -9 and wait for the next one."""
+    pid = engine_pid(house, minion, engine)
+    house.run(minion, "kill", "-9", pid)
+    house.await_that(
+        lambda: engine_pid(house, minion, engine) not in ("", pid), f"another {engine}", 60
+    )
+
+
+def waiting(house, minion):
+    """``(items that wait, items set aside, items in the open batch)`` of a PBX's outbox."""
+    done = house.run(minion, "python3", "-c", COUNT_ITEMS)
+    return tuple(int(number) for number in json.loads(done.stdout))
+
+
+def limit_hanging(house, short):
+    """Have Odoo kill a worker whose request takes longer than ``HANG_LIMIT``, or as before."""
+    line = f"limit_time_real = {HANG_LIMIT}"
+    edit = f"/{line}/d" if not short else f"/^workers/a {line}"
+    house.run("odoo", "sed", "-i", edit, ODOO_CONFIG)
+    house.run("odoo", "systemctl", "restart", "odoo")
+    await_odoo(house)
+
+
+def small_disk(house, small):
+    """Put the outbox of pbx1 on a disk of its own that is small, or back."""
+    house.run("pbx1", "bash", "-s", stdin=TO_SMALL_DISK if small else FROM_SMALL_DISK)
+    house.await_bridge()
+
+
+def fill_disk(house):
+    """Leave no byte free on that disk."""
+    house.run("pbx1", "dd", "if=/dev/zero", f"of={CACHE}/filler", "bs=4k", check=False)
+
+
+def empty_disk(house):
+    """Take away what :func:`fill_disk` made."""
+    house.run("pbx1", "rm", f"{CACHE}/filler")
+
+
+def _attempt(function, *arguments, **named):
+    try:
+        function(*arguments, **named)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+class Trial:
+    """What Asterisk wrote from here on, on each of ``minions``, and what reached Odoo."""
+
+    def __init__(self, house, minions, count, rate):
+        self.house = house
+        self.minions = minions
+        self.count = count
+        self.rate = rate
+        self.started = 0
+        self._destination = {}
+        self.before = {minion: self.written(minion) for minion in minions}
+
+    def written(self, minion):
+        """The keys of all records in Asterisk's own file: a set of ``(uniqueid, sequence)``."""
+        text = self.house.run(minion, "sh", "-c", f"cat {CDR_FILE}* 2>/dev/null; true").stdout
+        keys = set()
+        for row in csv.reader(text.splitlines()):
+            keys.add(key := (row[UNIQUEID], int(row[SEQUENCE])))
+            self._destination[key] = row[DESTINATION]
+        return keys
+
+    def is_to_600(self, key):
+        """Whether it is the record of a call to 600, at which the probe hangs."""
+        return self._destination[key] == "600"
+
+    def expected(self, minion):
+        """The keys of the records since this trial began."""
+        return self.written(minion) - self.before[minion]
+
+    def arrived(self, minion):
+        """``{(uniqueid, sequence): (times at the probe, times among Odoo's calls)}``."""
+        rows = self.house.odoo("lab.probe", "tally", minion=minion)
+        return {(unique, sequence): (probe, call) for unique, sequence, probe, call in rows}
+
+    @contextmanager
+    def calls(self, count=None, extension="700"):
+        """Calls on every PBX while the block runs; returns when they have all been started."""
+        count = count or self.count
+        running = [
+            subprocess.Popen(
+                [HERE / "lab", "exec", minion, "--", "python3", CALLS_PROGRAM,
+                 str(count), str(self.rate), extension],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+            for minion in self.minions
+        ]  # fmt: skip
+        try:
+            yield
+            for calls in running:
+                output, _ = calls.communicate(timeout=60 + count / self.rate * 2)
+                if calls.returncode:
+                    raise RuntimeError(f"The calls failed: {output.decode()[-2000:]}")
+                self.started += count
+        finally:
+            for calls in running:
+                if calls.poll() is None:
+                    calls.kill()
+
+    def await_empty(self, seconds=180):
+        """Wait until nothing waits any more, what was set aside excepted."""
+        for minion in self.minions:
+            self._await_channels(minion)
+            self.house.await_that(
+                lambda minion=minion: waiting(self.house, minion)[0] == 0,
+                f"an empty outbox on {minion}, which has {waiting(self.house, minion)}",
+                seconds,
+            )
+
+    def _await_channels(self, minion):
+        show = ["asterisk", "-rx", "core show channels count"]
+        self.house.await_that(
+            lambda: self.house.run(minion, *show).stdout.startswith("0 active channels"),
+            f"the end of all calls on {minion}",
+        )
+
+    def verdict(self, absent=lambda key: False, seconds=180):
+        """Every record once at both handlers, but for those that the probe must lack.
+
+        ``absent(key)``: whether the probe's handler failed on it. Returns the line of figures.
+        """
+        began = time.monotonic()
+        self.await_empty(seconds)
+        total = missing = double = 0
+        for minion in self.minions:
+            expected = self.expected(minion)
+            # The file's last lines may be younger than the bridge's last look at it.
+            _attempt(
+                self.house.await_that,
+                lambda keys=expected, at=minion: keys <= self.arrived(at).keys(),
+                f"all records of {minion}",
+                15,
+            )
+            arrived = self.arrived(minion)
+            total += len(expected)
+            for key in expected:
+                probe, call = arrived.get(key, (0, 0))
+                missing += (call < 1) + (probe < (0 if absent(key) else 1))
+                double += (call > 1) + (probe > (0 if absent(key) else 1))
+        line = (
+            f"{self.started} calls, {total} records in Asterisk's file, {missing} missing, "
+            f"{double} double in Odoo; drained {time.monotonic() - began:.1f} s after the calls"
+        )
+        assert total >= self.started, line
+        assert (missing, double) == (0, 0), line
+        return line

@@ -1,0 +1,252 @@
+"""Every call record reaches Odoo once, whatever breaks meanwhile.
+
+LAB_CALLS says how many calls are made while each fault happens (default 300). From 1,000 on the
+outages are as long as in life, too.
+"""
+
+import os
+import time
+
+import faults
+import pytest
+
+CALLS = int(os.environ.get("LAB_CALLS", "300"))
+RATE = 40.0  # calls a second
+LONG = CALLS >= 1000
+OUTAGE = 120.0 if LONG else 8.0
+TIMES = 10 if LONG else 3
+
+
+@pytest.fixture(scope="module")
+def probed(house):
+    """The house with the probe in Odoo and impatient engines on pbx1."""
+    faults.install_probe(house)
+    faults.be_impatient(house, ["pbx1"])
+    yield house
+    faults.be_patient(house, ["pbx1"])
+
+
+@pytest.fixture
+def trial(probed, request, capsys):
+    """A trial on pbx1; its figures are printed at the end."""
+    faults.behave(probed, "")
+    trial = faults.Trial(probed, ["pbx1"], CALLS, RATE)
+    yield trial
+    probed.lab("mend", "pbx1")
+    faults.behave(probed, "")
+
+
+@pytest.fixture
+def tell(request, capsys):
+    """Print a line of figures where a person sees it."""
+
+    def say(line):
+        with capsys.disabled():
+            print(f"\n   {request.node.name}: {line}")
+
+    return say
+
+
+def spread(times):
+    """Pauses (s) that spread ``times`` faults over the calls."""
+    for _ in range(times):
+        time.sleep(CALLS / RATE / (times + 1))
+        yield
+
+
+def test_calls_while_nothing_breaks(trial, tell):
+    with trial.calls():
+        pass
+    tell(trial.verdict())
+
+
+def test_odoo_is_stopped_for_a_while(trial, probed, tell):
+    with trial.calls():
+        probed.run("odoo", "systemctl", "stop", "odoo")
+        time.sleep(OUTAGE)
+        probed.run("odoo", "systemctl", "start", "odoo")
+    tell(trial.verdict())
+
+
+def test_odoo_is_killed_in_the_middle_of_batches(trial, probed, tell):
+    faults.behave(probed, "slow")
+    hit = 0
+    with trial.calls():
+        for _ in spread(TIMES):
+            faults.await_odoo(probed)
+            in_batch = faults.waiting(probed, "pbx1")[2]
+            probed.run("odoo", "systemctl", "kill", "--signal=KILL", "odoo")
+            hit += bool(in_batch)
+            probed.run("odoo", "systemctl", "start", "odoo")
+    faults.await_odoo(probed)
+    faults.behave(probed, "")
+    tell(f"{trial.verdict()}; killed {TIMES} times, {hit} of them in a batch")
+    assert hit
+
+
+def test_postgresql_is_restarted(trial, probed, tell):
+    with trial.calls():
+        for _ in spread(TIMES):
+            probed.run("odoo", "systemctl", "restart", "postgresql")
+    tell(trial.verdict())
+
+
+def test_the_sender_is_killed(trial, probed, tell):
+    faults.behave(probed, "slow")
+    with trial.calls():
+        for _ in spread(TIMES):
+            faults.kill_engine(probed, "pbx1", "odoo_outbox")
+    faults.behave(probed, "")
+    tell(f"{trial.verdict()}; killed {TIMES} times")
+
+
+def test_the_bridge_is_killed(trial, probed, tell):
+    with trial.calls():
+        for _ in spread(TIMES):
+            faults.kill_engine(probed, "pbx1", "asterisk_ami")
+    probed.await_bridge()
+    tell(f"{trial.verdict()}; killed {TIMES} times")
+
+
+def test_the_whole_minion_is_killed_and_one_bridge_runs_afterwards(trial, probed, tell):
+    with trial.calls():
+        for number, _ in enumerate(spread(TIMES)):
+            # As KillMode=process has it, Salt's other processes outlive the first one.
+            whom = "--kill-who=all" if number % 2 else "--kill-who=main"
+            probed.run("pbx1", "systemctl", "kill", whom, "--signal=KILL", "salt-minion")
+            # They find out after some seconds, and until then a new minion ends at once.
+            probed.await_that(
+                lambda: not faults.engine_pid(probed, "pbx1", "asterisk_ami"),
+                "the end of the bridge whose minion was killed",
+            )
+            probed.run("pbx1", "systemctl", "start", "salt-minion")
+            probed.await_bridge()
+    sessions = probed.run("pbx1", "asterisk", "-rx", "manager show connected").stdout
+    tell(f"{trial.verdict()}; killed {TIMES} times")
+    assert sessions.splitlines()[-1].startswith("1 users connected"), sessions
+
+
+def test_the_minion_is_stopped_for_a_while(trial, probed, tell):
+    probed.run("pbx1", "systemctl", "stop", "salt-minion")
+    with trial.calls():
+        time.sleep(min(OUTAGE, 30))
+        probed.run("pbx1", "systemctl", "start", "salt-minion")
+    probed.await_bridge()
+    tell(trial.verdict())
+
+
+def test_asterisk_is_restarted_between_calls(trial, probed, tell):
+    for _ in range(TIMES):
+        with trial.calls(CALLS // TIMES):
+            pass
+        trial.await_empty()
+        probed.run("pbx1", "systemctl", "restart", "asterisk")
+    probed.await_bridge()
+    tell(f"{trial.verdict()}; restarted {TIMES} times")
+
+
+def test_the_network_is_cut_and_mended(trial, probed, tell):
+    with trial.calls():
+        for _ in spread(TIMES):
+            probed.lab("cut", "pbx1")
+            time.sleep(OUTAGE / TIMES)
+            probed.lab("mend", "pbx1")
+    tell(f"{trial.verdict()}; cut {TIMES} times")
+
+
+def test_the_network_is_cut_after_the_request_was_sent(trial, probed, tell):
+    faults.behave(probed, "slow")
+    patience = 15  # longer than the sender's read timeout
+    hit = 0
+    with trial.calls():
+        for _ in range(2):
+            probed.await_that(lambda: faults.waiting(probed, "pbx1")[2], "a batch under way", 15)
+            time.sleep(0.2)
+            probed.lab("cut", "pbx1")
+            hit += bool(faults.waiting(probed, "pbx1")[2])
+            time.sleep(patience)
+            probed.lab("mend", "pbx1")
+    faults.behave(probed, "")
+    tell(f"{trial.verdict()}; cut twice for {patience} s, {hit} times with a batch under way")
+    assert hit
+
+
+def test_a_handler_raises_for_every_tenth_record(trial, probed, tell):
+    faults.behave(probed, "raise")
+    with trial.calls():
+        pass
+    line = trial.verdict(absent=is_tenth)
+    aside = faults.waiting(probed, "pbx1")[1]
+    tell(f"{line}; {aside} set aside")
+    assert aside == sum(map(is_tenth, trial.expected("pbx1"))) > 0
+    faults.behave(probed, "")
+    assert probed.call("pbx1", "asterisk.outbox_retry") == aside
+    tell(f"retried: {trial.verdict()}")
+
+
+def test_a_handler_hangs(trial, probed, tell):
+    faults.limit_hanging(probed, True)
+    faults.behave(probed, "hang")
+    try:
+        with trial.calls(1, extension="600"), trial.calls():
+            pass
+        line = trial.verdict(absent=trial.is_to_600, seconds=400)
+    finally:
+        faults.behave(probed, "")
+        faults.limit_hanging(probed, False)
+    tell(f"{line}; {faults.waiting(probed, 'pbx1')[1]} set aside")
+    assert probed.call("pbx1", "asterisk.outbox_retry") == 1
+    tell(f"retried: {trial.verdict()}")
+
+
+def test_the_disk_of_the_pbx_is_full_for_a_while(trial, probed, tell):
+    faults.small_disk(probed, True)
+    try:
+        with trial.calls():
+            faults.fill_disk(probed)
+            time.sleep(min(OUTAGE, 30))
+            faults.empty_disk(probed)
+        line = trial.verdict()
+    finally:
+        faults.small_disk(probed, False)
+    tell(line)
+
+
+@pytest.fixture
+def both(probed):
+    """A trial on two PBXs at once, into one Odoo with two workers."""
+    probed.lab("up", "pbx2")
+    probed.connect_odoo("pbx2")
+    probed.apply("pbx2")
+    probed.await_bridge("pbx2")
+    faults.be_impatient(probed, ["pbx1", "pbx2"])
+    faults.behave(probed, "")
+    yield faults.Trial(probed, ["pbx1", "pbx2"], CALLS, RATE)
+    faults.behave(probed, "")
+
+
+def test_two_pbxs_at_once(both, probed, tell):
+    faults.behave(probed, "slow")
+    with both.calls():
+        for _ in spread(TIMES):
+            probed.run("odoo", "systemctl", "restart", "postgresql")
+    faults.behave(probed, "")
+    tell(f"{both.verdict()}; on two PBXs, PostgreSQL restarted {TIMES} times")
+
+
+def test_a_handler_commits(trial, probed, tell):
+    faults.behave(probed, "commit")
+    with trial.calls():
+        pass
+    line = trial.verdict(absent=is_tenth)
+    aside = faults.waiting(probed, "pbx1")[1]
+    tell(f"{line}; {aside} set aside")
+    assert aside == sum(map(is_tenth, trial.expected("pbx1"))) > 0
+    faults.behave(probed, "")
+    assert probed.call("pbx1", "asterisk.outbox_retry") == aside
+    tell(f"retried: {trial.verdict()}")
+
+
+def is_tenth(key):
+    """Whether the probe fails on this record in the modes 'raise' and 'commit'."""
+    return int(key[0].rsplit(".", 1)[1]) % 10 == 0
