@@ -31,7 +31,9 @@ class Inbox(models.AbstractModel):
         without items is a heartbeat.
 
         Answers ``{"mark": highest number applied, "answers": {item id: ["done"] |
-        ["failed", error] | ["refused", why]}, "serial": of the event map, "time": epoch}``.
+        ["failed", error] | ["refused", why] | ["stale"]}, "serial": of the event map, "time":
+        epoch}``. An item with ``"stale": true`` came too late to be worth anything, in a batch
+        that was sent before it did: unless it was applied then, it is passed over.
         Items that are absent were not reached; they may come again under a later number. A
         number that was applied before gets its answers again, a lower one gets none.
 
@@ -107,6 +109,9 @@ class Inbox(models.AbstractModel):
                 continue
             # Also keeps a second item of the same id out.
             answers[item["id"]] = None
+            if item.get("stale") is True:
+                answers[item["id"]] = ["stale"]
+                continue
             handler = self._resolve(env, server, item)
             if isinstance(handler, Item):
                 todo.append(handler)

@@ -62,6 +62,12 @@ class TestInboxProtocol(PbxCase):
         self.receive([event("a", id="1"), event("a", id="2")])
         self.assertEqual(self.calls(), ["1"])
 
+    def test_an_item_that_went_stale_is_passed_over_unless_it_was_applied_in_time(self):
+        self.receive([event("a", id="1")], number=1)
+        stale = [dict(event(name, id=name), stale=True) for name in "ab"]
+        self.assertEqual(self.receive(stale, 2)["answers"], {"a": ["done"], "b": ["stale"]})
+        self.assertEqual(self.calls(), ["1"])
+
     def test_a_heartbeat_is_answered_with_mark_and_serial_and_shows_on_the_server(self):
         self.assertFalse(self.pbx1.online)
         answer = self.receive([], number=0)
