@@ -36,7 +36,7 @@ try:
     from pbxlib.bridge import Bridge
     from pbxlib.bus import BusWriter
     from pbxlib.lock import EngineLock, leave_with_parent
-    from pbxlib.outbox import Outbox
+    from pbxlib.outbox import Outbox, sizes
 
     MISSING = None
 except ImportError as error:
@@ -64,12 +64,11 @@ def start():
     EngineLock(os.path.join(folder, "asterisk_ami.lock")).take()
 
     def adopt(new):
-        outbox.limit(new["outbox"]["max_rows"], new["outbox"]["max_bytes"])
+        outbox.limit(*sizes(new))
         bridge.configure(new)
 
     settings = pillar.LiveSettings(__opts__, on_change=adopt)
-    limits = settings.current["outbox"]
-    outbox = Outbox(os.path.join(folder, "outbox.sqlite"), limits["max_rows"], limits["max_bytes"])
+    outbox = Outbox(os.path.join(folder, "outbox.sqlite"), *sizes(settings.current))
 
     def secret():
         given = settings.current["ami"]["secret"]

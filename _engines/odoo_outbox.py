@@ -28,7 +28,7 @@ try:
     from pbxlib.delivery import Delivery
     from pbxlib.doorbell import Doorbell, wake
     from pbxlib.lock import EngineLock, leave_with_parent
-    from pbxlib.outbox import Outbox
+    from pbxlib.outbox import Outbox, sizes
 
     MISSING = None
 except ImportError as error:
@@ -57,7 +57,7 @@ def start():
     path = os.path.join(folder, "outbox.sqlite")
 
     def adopt(new):
-        outbox.limit(new["outbox"]["max_rows"], new["outbox"]["max_bytes"])
+        outbox.limit(*sizes(new))
         delivery.configure(new)
         wake(path)
 
@@ -66,8 +66,7 @@ def start():
         on_change=adopt,
         complain=log.debug,  # asterisk_ami, beside it, says the same
     )
-    limits = settings.current["outbox"]
-    outbox = Outbox(path, limits["max_rows"], limits["max_bytes"])
+    outbox = Outbox(path, *sizes(settings.current))
     asked = None
 
     def compare(serial):

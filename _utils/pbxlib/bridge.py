@@ -263,6 +263,7 @@ class Bridge:
         """Call records can be read again, what else was in the read cannot."""
         lost = sum("record" not in item for item in items)
         self.counters["lost"] += lost
+        self._outbox.lost(lost)
         log.critical(
             "%s events for Odoo are lost, and %s call records wait in Asterisk's file: %s",
             lost,

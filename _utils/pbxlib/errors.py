@@ -23,6 +23,10 @@ class OutboxError(PbxError):
     """The outbox file cannot be opened, read or written."""
 
 
+class ReserveUsed(OutboxError):
+    """The disk is full. The outbox's reserve was given up: the same write may work now."""
+
+
 class OdooError(PbxError):
     """The base of what can go wrong between the outbox and Odoo."""
 

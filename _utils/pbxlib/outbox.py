@@ -18,6 +18,7 @@ An item's ``state`` is a word a person understands: waiting, sending, failed.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import logging
@@ -28,8 +29,9 @@ import time
 import uuid
 
 from pbxlib.doorbell import wake
-from pbxlib.errors import OutboxError
+from pbxlib.errors import OutboxError, ReserveUsed
 from pbxlib.plain import dumps, text
+from pbxlib.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +65,38 @@ _COUNTERS = ("delivered", "stale", "superseded", "dropped")
 _REPLACED = "SELECT seq, due FROM items WHERE latest = ? AND number IS NULL AND NOT failed"
 # How many items are written between two looks at the limits.
 _LIMIT_EVERY = 1000
+# Seconds between two warnings of a full outbox.
+_TELL_EVERY = 60
+_LEAST_WORTH = (
+    "SELECT seq FROM items WHERE number IS NULL ORDER BY expires IS NULL, expires, seq LIMIT ?"
+)
+
+
+def sizes(settings):
+    """``(max_rows, max_bytes, reserve)`` of resolved settings, as :class:`Outbox` takes them."""
+    outbox = settings["outbox"]
+    return outbox["max_rows"], outbox["max_bytes"], outbox["reserve"]
 
 
 class Outbox:
     """One process's hold on the outbox file at ``path``. Its threads may share it.
 
     ``max_rows`` and ``max_bytes`` bound the file: past them the least worth keeping goes first.
-    A writer without limits leaves that to the others. Every method raises
-    :class:`~pbxlib.errors.OutboxError` when the file cannot be opened, read or written.
+    ``reserve`` bytes are set aside for a full disk; once they are used, the file grows by a
+    quarter of them and no more until the disk has room again. A writer without limits leaves
+    that to the others. Every method raises :class:`~pbxlib.errors.OutboxError` when the file
+    cannot be opened, read or written.
     """
 
-    def __init__(self, path, max_rows=None, max_bytes=None, clock=time.time):
+    def __init__(self, path, max_rows=None, max_bytes=None, reserve=0, clock=time.time):
         self.path = path
         self._clock = clock
         self._lock = threading.RLock()
         self._unchecked = 0
-        self.limit(max_rows, max_bytes)
+        self._lost = 0
+        self._dropped = collections.Counter()
+        self._told = float("-inf")
+        self.limit(max_rows, max_bytes, reserve)
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             # The file holds call records: nobody but the minion's user reads it.
@@ -102,10 +120,11 @@ class Outbox:
     def close(self):
         self._db.close()
 
-    def limit(self, max_rows, max_bytes):
+    def limit(self, max_rows, max_bytes, reserve=0):
         """Other limits, from the next :meth:`put` on."""
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._reserve = Reserve(self.path + ".reserve", reserve)
         self._unchecked = _LIMIT_EVERY
 
     @contextlib.contextmanager
@@ -119,11 +138,15 @@ class Outbox:
                 # A full disk ends some transactions by itself and leaves others open.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise OutboxError(
-                        f"the outbox {self.path} cannot be written: {error}"
-                    ) from error
-                raise
+                if not isinstance(error, sqlite3.Error):
+                    raise
+                kind = OutboxError
+                # A full disk: the second is what SQLite says when its index cannot grow.
+                if ("full" in str(error) or "disk I/O" in str(error)) and self._reserve.give_up():
+                    log.warning("The disk of %s is full: its reserve is used now", self.path)
+                    self._unchecked = _LIMIT_EVERY
+                    kind = ReserveUsed
+                raise kind(f"the outbox {self.path} cannot be written: {error}") from error
 
     def _read(self, query, *values):
         with self._lock:
@@ -151,6 +174,16 @@ class Outbox:
 
         ``position``: the items come from that file, which was read so far (see :attr:`position`).
         """
+        try:
+            return self._put(items, position)
+        except ReserveUsed:
+            return self._put(items, position)
+
+    def lost(self, count):
+        """Count ``count`` items as dropped that could not be put, with the next that can."""
+        self._lost += count
+
+    def _put(self, items, position):
         now = self._clock()
         source = "event" if position is None else "file"
         newest = {item["latest"]: item for item in items if item.get("latest")}
@@ -197,10 +230,13 @@ class Outbox:
                 rows,
             )
             self._count("superseded", superseded)
+            lost = self._lost
+            self._count("dropped", lost)
             self._unchecked += len(rows)
             if self._unchecked >= _LIMIT_EVERY:
                 self._unchecked = 0
                 self._make_room()
+        self._lost -= lost
         if rows:
             wake(self.path)
         return len(rows)
@@ -253,24 +289,48 @@ class Outbox:
             rows = self._one("SELECT count(*) FROM items")
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
         used = pages * self._one("PRAGMA page_size")
+        limit = self._limit_in_bytes(used)
         excess = max(rows - self._max_rows, 0)
-        if used > self._max_bytes and rows:
-            excess = max(excess, int(rows * (used - self._max_bytes) / used) + 1)
+        if used > limit and rows:
+            excess = max(excess, int(rows * (used - limit) / used) + 1)
         if not excess:
             return
+        names = self._db.execute(
+            f"SELECT name, count(*) FROM items WHERE seq IN ({_LEAST_WORTH}) GROUP BY name",  # noqa: S608
+            (excess,),
+        )
+        self._dropped.update(dict(names.fetchall()))
         dropped = self._db.execute(
-            "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE number IS NULL"
-            " ORDER BY expires IS NULL, expires, seq LIMIT ?)",
+            f"DELETE FROM items WHERE seq IN ({_LEAST_WORTH})",  # noqa: S608
             (excess,),
         ).rowcount
         self._count("dropped", dropped)
+        self._tell_dropped(limit)
+
+    def _limit_in_bytes(self, used):
+        """What the file may grow to: less than its own limit on a disk that is full."""
+        if not self._reserve.size:
+            return self._max_bytes
+        if self._reserve.make():
+            self._db.execute("DELETE FROM meta WHERE key = 'room'")
+            return self._max_bytes
+        room = used + self._reserve.size // 4
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('room', ?)", (room,))
+        return min(self._max_bytes, self._get("room"))
+
+    def _tell_dropped(self, limit):
+        if self._clock() - self._told < _TELL_EVERY:
+            return
         log.warning(
-            "The outbox is full (asterisk:outbox:max_rows %s, max_bytes %s): the %s items that "
-            "were least worth keeping were dropped",
-            self._max_rows,
-            self._max_bytes,
-            dropped,
+            "The outbox is full (%s): the %s items least worth keeping were dropped (%s)",
+            f"asterisk:outbox:max_rows {self._max_rows}, max_bytes {self._max_bytes}"
+            if limit == self._max_bytes
+            else f"its disk is, and it keeps to {limit} bytes",
+            sum(self._dropped.values()),
+            ", ".join(f"{count} {name}" for name, count in self._dropped.most_common()),
         )
+        self._dropped.clear()
+        self._told = self._clock()
 
     def _one(self, query):
         return self._db.execute(query).fetchone()[0]

@@ -231,6 +231,7 @@ SCHEMA = {
         "keep": ("7d", duration),
         "max_rows": (2_000_000, _whole(1000, 100_000_000)),
         "max_bytes": (2 * 1024**3, _whole(1024 * 1024, 2**40)),
+        "reserve": (16 * 1024**2, _whole(0, 2**40)),
     },
     "console": {
         "enabled": (False, _flag),
