@@ -7,6 +7,7 @@ from . import (
     outbox,
     partner,
     server,
+    server_buttons,
     server_jobs,
     status,
     user,

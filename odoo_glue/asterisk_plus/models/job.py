@@ -185,6 +185,9 @@ def _read_result(result):
         if data[0].get("Response") == "Error":
             return data, str(data[0].get("Message") or "Error")
         return data, False
+    if isinstance(data, dict) and result.get("retcode"):
+        error = json.dumps(data, ensure_ascii=False)
+        return [{"Response": "Error", "Message": error, "Return": data}], error
     if result.get("retcode") or not result.get("success", True):
         error = data if isinstance(data, str) else json.dumps(data)
         return [{"Response": "Error", "Message": error}], error

@@ -12,6 +12,7 @@ from ..access import AGENT, MANAGER, require
 _MINION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 ONLINE = timedelta(minutes=3)
+_SAID = ("asterisk", "ami", "channels", "outbox_depth", "outbox_failed", "outbox_error")
 
 
 class Server(models.Model):
@@ -62,9 +63,25 @@ class Server(models.Model):
         required=True,
         help="Where in the dialplan a clicked number is dialled.",
     )
-    online = fields.Boolean(compute="_compute_status")
+    state = fields.Selection(
+        [
+            ("new", "Never heard of"),
+            ("silent", "Silent"),
+            ("trouble", "No Asterisk"),
+            ("online", "Online"),
+        ],
+        compute="_compute_status",
+        help="Silent: it has not called Odoo for three minutes.",
+    )
     last_seen = fields.Datetime(compute="_compute_status", help="The PBX last called Odoo.")
     last_start = fields.Datetime(compute="_compute_status", help="The PBX's minion last started.")
+    status_time = fields.Datetime("As of", compute="_compute_status")
+    asterisk = fields.Char(compute="_compute_status")
+    ami = fields.Char("AMI", compute="_compute_status")
+    channels = fields.Integer(compute="_compute_status")
+    outbox_depth = fields.Integer("Waiting in the outbox", compute="_compute_status")
+    outbox_failed = fields.Integer("Set aside there", compute="_compute_status")
+    outbox_error = fields.Char("Last error of the delivery", compute="_compute_status")
     done_count = fields.Integer("Delivered", compute="_compute_status")
     failed_count = fields.Integer("Failed", compute="_compute_status")
     refused_count = fields.Integer("Refused", compute="_compute_status")
@@ -104,7 +121,15 @@ class Server(models.Model):
             row = by_server.get(server.id, rows.browse())
             server.last_seen = row.last_seen
             server.last_start = row.last_start
-            server.online = bool(row.last_seen and now - row.last_seen < ONLINE)
+            if not row.last_seen:
+                server.state = "new"
+            elif now - row.last_seen > ONLINE:
+                server.state = "silent"
+            else:
+                server.state = "trouble" if row.asked and not row.asterisk else "online"
+            server.status_time = row.asked
+            for name in _SAID:
+                server[name] = row[name]
             server.done_count = row.done_count
             server.failed_count = row.failed_count
             server.refused_count = row.refused_count
@@ -230,5 +255,7 @@ class Server(models.Model):
     def on_minion_start(self, event):
         """Handler of ``salt/minion/*/start``: remember when the PBX's minion started."""
         require(self.env, AGENT)
-        self.env["asterisk_plus.status"].sudo()._started(self._of_agent())
+        server = self._of_agent()
+        self.env["asterisk_plus.status"].sudo()._started(server)
+        server._ask_status()
         return True

@@ -9,10 +9,13 @@ from ..access import AGENT, MANAGER, require
 TIMEOUT = 60
 MAX_TIMEOUT = 86400
 MAX_SYNC = 30
+# What Salt returns in place of a result.
+_NO_ANSWER = "Minion did not return"
 
 
 class Server(models.Model):
-    _inherit = "asterisk_plus.server"
+    # Its buttons are in a file of their own.
+    _inherit = "asterisk_plus.server"  # pylint: disable=consider-merging-classes-inherited
 
     def local_job(
         self,
@@ -123,31 +126,21 @@ class Server(models.Model):
         try:
             answer = salt_api.low(self._salt_api(), lowstate, timeout=timeout)
         except salt_api.SaltApiError as error:
-            raise UserError(str(error)) from error
-        if self.minion_id not in answer:
+            # Salt itself waits longer than it was told for a minion that is down.
+            if not error.unsure:
+                raise UserError(str(error)) from error
+            answer = {}
+        result = answer.get(self.minion_id, _NO_ANSWER)
+        if isinstance(result, str) and result.startswith(_NO_ANSWER):
             raise UserError(
                 self.env._(
-                    "%s did not answer: is it up, and is its key accepted on the Salt master?",
-                    self.minion_id,
+                    "%(minion)s did not answer within %(timeout)s s: is its minion up, and its "
+                    "key accepted on the Salt master?",
+                    minion=self.minion_id,
+                    timeout=timeout,
                 )
             )
-        return answer[self.minion_id]
-
-    def action_test_connection(self):
-        """Try each hop to the PBX at once, and name the one that fails."""
-        require(self.env, MANAGER)
-        self.ensure_one()
-        try:
-            salt_api.log_in(self._salt_api())
-        except salt_api.SaltApiError as error:
-            raise UserError(str(error)) from error
-        self.local_job("test.ping", **self._told("salt"))
-        return self._toast(self.env._("salt-api let Odoo in. Asking the minion…"))
-
-    def action_ping_asterisk(self):
-        """Send AMI's ``Ping`` and show the answer when it comes."""
-        self.ami_action({"Action": "Ping"}, **self._told("asterisk"))
-        return self._toast(self.env._("Asking Asterisk…"))
+        return result
 
     @api.model
     def _push_map(self):
@@ -161,38 +154,6 @@ class Server(models.Model):
             if not self.env["asterisk_plus.job"].sudo().search_count(waiting):
                 server.local_job("saltutil.refresh_pillar")
 
-    def action_push_map(self):
-        """Have the PBX fetch the event map now."""
-        self.local_job("saltutil.refresh_pillar", **self._told("map"))
-        return self._toast(self.env._("The PBX was told to fetch the event map."))
-
-    def _told(self, what):
-        return {
-            "res_model": self._name,
-            "res_method": "on_told",
-            "res_notify_uid": self.env.uid,
-            "pass_back": {"uid": self.env.uid, "what": what},
-            "timeout": 20,
-        }
-
-    @api.model
-    @compat.private
-    def on_told(self, data, pass_back):
-        """Callback of the buttons: a success is shown to who pressed; errors are by themselves."""
-        require(self.env, AGENT)
-        if isinstance(data, list) and data and data[0].get("Response") == "Error":
-            return True
-        name = self._of_agent().name
-        texts = {
-            "salt": self.env._("The Salt minion answers."),
-            "asterisk": self.env._("Asterisk answers."),
-            "map": self.env._("The PBX has the event map."),
-        }
-        self.env.user.asterisk_plus_notify(
-            texts[pass_back["what"]], title=name, uid=pass_back["uid"]
-        )
-        return True
-
     @api.model
     @compat.private
     def originate_call_response(self, data, pass_back):
@@ -203,10 +164,3 @@ class Server(models.Model):
                 data[0]["Message"], title=self.env._("Call"), uid=pass_back["uid"], warning=True
             )
         return True
-
-    def _toast(self, message):
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {"message": message, "type": "info"},
-        }

@@ -16,6 +16,15 @@ class Status(models.Model):
     failed_count = fields.Integer()
     refused_count = fields.Integer()
 
+    # What the PBX last said of itself: asterisk.status.
+    asked = fields.Datetime()
+    asterisk = fields.Char()
+    ami = fields.Char()
+    channels = fields.Integer()
+    outbox_depth = fields.Integer()
+    outbox_failed = fields.Integer()
+    outbox_error = fields.Char()
+
     def init(self):
         self.env.cr.execute(
             "CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_status_server"
@@ -32,6 +41,23 @@ class Status(models.Model):
             [server.id],
         )
         self.invalidate_model()
+
+    def _told(self, server, status):
+        """Keep what ``asterisk.status`` returned, a dict."""
+        values = {
+            "asked": fields.Datetime.now(),
+            "asterisk": status.get("asterisk"),
+            "ami": status.get("ami"),
+            "channels": status.get("channels") or 0,
+            "outbox_depth": status.get("outbox") or 0,
+            "outbox_failed": status.get("failed") or 0,
+            "outbox_error": status.get("error"),
+        }
+        row = self.search([("server_id", "=", server.id)])
+        if row:
+            row.write(values)
+        else:
+            self.create({"server_id": server.id, **values})
 
     def _seen(self, server, done=0, failed=0, refused=0):
         """Note that the PBX called, and what came of its items.

@@ -1,5 +1,6 @@
 from . import (
     test_access,
+    test_buttons,
     test_calls,
     test_dial,
     test_events,

@@ -21,6 +21,9 @@ class TestAccess(PbxCase):
             "generate_agent_key": (),
             "action_new_agent_key": (),
             "action_test_connection": (),
+            "action_refresh": (),
+            "action_reload": (),
+            "action_ping_salt": (),
             "action_ping_asterisk": (),
             "action_push_map": (),
             "local_job": ("test.ping",),
@@ -71,6 +74,9 @@ class TestAccess(PbxCase):
             ("asterisk_plus.call", "create_cdrs", ([],)),
             ("asterisk_plus.server", "on_minion_start", ({},)),
             ("asterisk_plus.server", "on_told", ([], {})),
+            ("asterisk_plus.server", "on_status", ([], {})),
+            ("asterisk_plus.server", "on_way_back", ([], {})),
+            ("asterisk_plus.user", "on_originate_response", ({},)),
             ("asterisk_plus.server", "originate_call_response", ([], {})),
         ):
             for user in (self.manager, self.user, self.employee, self.portal):

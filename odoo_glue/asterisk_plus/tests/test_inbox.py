@@ -69,12 +69,12 @@ class TestInboxProtocol(PbxCase):
         self.assertEqual(self.calls(), ["1"])
 
     def test_a_heartbeat_is_answered_with_mark_and_serial_and_shows_on_the_server(self):
-        self.assertFalse(self.pbx1.online)
+        self.assertEqual(self.pbx1.state, "new")
         answer = self.receive([], number=0)
         serial = self.env["asterisk_plus.event"].get_map()["serial"]
         self.assertEqual((answer["mark"], answer["serial"]), (0, serial))
         self.pbx1.invalidate_recordset()
-        self.assertTrue(self.pbx1.online)
+        self.assertEqual(self.pbx1.state, "online")
 
     def test_the_server_counts_what_came_of_the_items(self):
         self.receive([event("a", id="1"), event("b"), event("c", method="none")])
