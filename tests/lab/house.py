@@ -300,11 +300,11 @@ class House:
             pillar["asterisk"].setdefault(section, {}).update(settings)
         try:
             self.write("hub", path, json.dumps(pillar))
-            self.salt(minion, "saltutil.refresh_pillar", "wait=True")
+            self.salt(minion, "saltutil.refresh_pillar")
             yield
         finally:
             self.write("hub", path, before)
-            self.salt(minion, "saltutil.refresh_pillar", "wait=True")
+            self.salt(minion, "saltutil.refresh_pillar")
 
     def await_bridge(self, minion="pbx1", seconds=60):
         """Wait until Asterisk answers through the bridge."""
