@@ -19,7 +19,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]
     del sys.modules[name]
 
 try:
-    from pbxlib import classes, keyfile, pillar
+    from pbxlib import classes, keyfile, pillar, words
     from pbxlib.errors import PbxError, SettingsError
     from pbxlib.events import EventMap
     from pbxlib.lock import EngineLock
@@ -368,9 +368,10 @@ def status():
 
 def outbox():
     """
-    What is on its way to Odoo: ``depth`` (items that wait), ``failed`` (set aside), ``oldest``
-    (seconds), what was ``delivered``, ``dropped``, gone ``stale`` or ``superseded``, the last
-    ``error`` and the ``next_try`` (epoch seconds) while Odoo cannot be reached.
+    What is on its way to Odoo: a ``summary`` in words, ``depth`` (items that wait), ``failed`` (set
+    aside), ``oldest`` (seconds), ``rate`` (items a second over the last minute), what was
+    ``delivered``, ``dropped``, gone ``stale`` or ``superseded``, when Odoo last ``answered`` (epoch
+    seconds), the last ``error`` and the ``next_try`` (epoch seconds) while it cannot be reached.
 
     CLI Example:
 
@@ -379,12 +380,14 @@ def outbox():
         salt-call asterisk.outbox
     """
     with _outbox() as box:
-        return box.status()
+        status = box.status()
+    return dict(status, summary=words.of_outbox(status, time.time()))
 
 
 def outbox_failed(limit=100):
     """
     The items that Odoo's handlers failed on too often, with their errors, oldest first.
+    ``created`` is in epoch seconds, ``age`` the same in words.
 
     limit: 100
         How many at the most.
@@ -395,8 +398,9 @@ def outbox_failed(limit=100):
 
         salt-call asterisk.outbox_failed
     """
+    now = time.time()
     with _outbox() as box:
-        return box.failed(limit)
+        return [dict(item, age=words.span(now - item["created"])) for item in box.failed(limit)]
 
 
 def outbox_retry(*ids):

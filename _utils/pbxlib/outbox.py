@@ -95,6 +95,7 @@ class Outbox:
         self._unchecked = 0
         self._lost = 0
         self._dropped = collections.Counter()
+        self._delivered = collections.deque()
         self._told = float("-inf")
         self.limit(max_rows, max_bytes, reserve)
         try:
@@ -452,7 +453,15 @@ class Outbox:
             self._count("delivered", counts["done"])
             self._count("stale", counts["stale"])
             self._set("note:answered", now)
+            self._set("note:rate", self._rate(now, counts["done"]))
         return counts["done"], counts["failed"]
+
+    def _rate(self, now, done):
+        """Items a second that were delivered in the last minute, ``done`` of them now."""
+        self._delivered.append((now, done))
+        while self._delivered[0][0] <= now - 60:
+            self._delivered.popleft()
+        return round(sum(count for _, count in self._delivered) / 60, 2)
 
     def _answered(self, number, answers):
         """The rows that ``answers`` names, by id."""
@@ -501,7 +510,9 @@ class Outbox:
     # What people do ----------------------------------------------------------------------
 
     def status(self):
-        """A dict: ``depth``, ``failed``, ``oldest`` (s), counters, and the sender's notes."""
+        """A dict: ``depth``, ``failed``, ``oldest`` (s), counters, and the sender's notes:
+        ``rate`` (items a second over a minute), ``answered`` (epoch s), ``error``, ``next_try``.
+        """
         now = self._clock()
         (row,) = self._read(
             "SELECT count(*) AS rows, total(failed) AS failed,"
@@ -518,6 +529,8 @@ class Outbox:
         status.update(
             {key[5:]: value for key, value in sorted(meta.items()) if key.startswith("note:")}
         )
+        if status.get("answered", 0) <= now - 60:
+            status["rate"] = 0
         return status
 
     def failed(self, limit=100):
