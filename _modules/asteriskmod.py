@@ -501,7 +501,8 @@ def events_check(path):
     """
     Replay a recorded AMI transcript through the event map of this minion's pillar. Returns, for
     each event, which routes took it and what would have been sent to Odoo; nothing is sent.
-    Works without Asterisk and, with ``--local``, without a master.
+    Works without Asterisk and, with ``--local``, without a master: the map is then the one that
+    the bridge took last.
 
     path
         A file as received from AMI, for example by ``socat -u TCP:127.0.0.1:5038 FILE``.
@@ -514,14 +515,14 @@ def events_check(path):
     """
     try:
         with open(path, "rb") as file:
-            return list(replay(file, EventMap.of(_settings())))
+            return list(replay(file, EventMap.of(_settings(pillar.last_good(__opts__)))))
     except (OSError, PbxError) as error:
         raise CommandExecutionError(f"{path} cannot be replayed: {error}") from error
 
 
-def _settings():
+def _settings(without_pillar=None):
     try:
-        return pillar.check(__pillar__.get("asterisk"))
+        return pillar.check(__pillar__.get("asterisk", without_pillar))
     except SettingsError as error:
         raise CommandExecutionError(str(error)) from error
 

@@ -39,6 +39,15 @@ def keys(opts):
     return os.path.join(os.path.dirname(opts["conf_file"]), "asterisk")
 
 
+def _kept(opts):
+    return os.path.join(folder(opts), "settings.json")
+
+
+def last_good(opts):
+    """The value of the pillar key ``asterisk`` that the engines took last, ``None`` for none."""
+    return settings_.load(_kept(opts))
+
+
 def check(pillar):
     """Resolved settings for the value of the pillar key ``asterisk``, event map included.
 
@@ -70,7 +79,7 @@ class LiveSettings:
         self._opts = dict(opts)
         self._log_complaint = complain
         self._on_change = on_change
-        self._path = os.path.join(folder(opts), "settings.json")
+        self._path = _kept(opts)
         self._said = None
         self._wanted = threading.Event()
         self.current = self._last_good()
