@@ -7,6 +7,7 @@ One batch is in flight at a time. What goes wrong is answered by one policy:
 * The request timed out, or is too large: the front half of the batch, under the same number.
 * Odoo broke off or failed as a whole: once a heartbeat shows that Odoo is well, the batch is to
   blame, and its front half is sent. A lone item has :data:`LONE_TRIES` before it is set aside.
+  The batches after it grow again by doubling.
 * Odoo's mark is above every number that was sent from here, or its stored answer is about
   other items: this outbox is a copy. It takes a new id, and says so.
 """
@@ -66,6 +67,7 @@ class Delivery:
         self._noted = True  # an earlier process may have left its last error
         self._suspect = None
         self._suspected = 0
+        self._most = None  # items in a batch, while it grows again after it was shrunk
         self._heard = float("-inf")  # so that an idle sender begins with a heartbeat
         self._stopping = False
 
@@ -108,7 +110,8 @@ class Delivery:
         if self._client is None:
             self._client = self._make_client(self._settings["odoo"])
         limits = self._settings["outbox"]
-        batch = self._outbox.open_batch(limits["batch_items"], limits["batch_bytes"])
+        most = min(limits["batch_items"], self._most or limits["batch_items"])
+        batch = self._outbox.open_batch(most, limits["batch_bytes"])
         if batch is None:
             self._idle()
             return
@@ -132,11 +135,15 @@ class Delivery:
             raise
         else:
             self._suspected = 0
+            if self._most:
+                self._most = self._most * 2 if self._most < limits["batch_items"] else None
             self._take(batch, answer)
 
     def _shrink(self, batch, error):
         left = self._outbox.shrink(batch.number, str(error))
         self._suspected = 0
+        # What was put back holds the culprit: it is not to cost all these tries once more.
+        self._most = left or 1
         log.warning(
             "%s. Batch %s of %s items: %s",
             error,

@@ -172,7 +172,16 @@ def test_a_batch_that_is_too_large_is_halved_until_it_passes(delivery, outbox, o
     odoo.then(413, 413)
     work(delivery, outbox)
     assert numbers(odoo.applied) == [0, 1, 2, 3]
-    assert [len(items) for _outbox, _number, items in odoo.batches] == [1, 3]
+    assert [len(items) for _outbox, _number, items in odoo.batches] == [1, 2, 1]
+
+
+def test_batches_grow_again_after_one_was_shrunk(delivery, outbox, odoo):
+    outbox.put([event(number) for number in range(600)])
+    odoo.then(413, 413, 413)
+    work(delivery, outbox)
+    sizes = [len(items) for _outbox, _number, items in odoo.batches]
+    assert sizes == [25, 50, 100, 200, 200, 25]
+    assert numbers(odoo.applied) == list(range(600))
 
 
 def test_an_item_that_alone_is_too_large_is_set_aside(delivery, outbox, odoo):
