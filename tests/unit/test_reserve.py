@@ -43,16 +43,20 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
+def fill(path):
+    """Write to a file until the disk is full."""
+    with open(path, "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
 def test_on_a_full_disk_the_reserve_serves_and_the_least_worth_keeping_makes_way(
     disk, clock, caplog
 ):
     outbox = Outbox(str(disk / "box" / "outbox.sqlite"), 10**6, 10**9, 8 * SIZE, clock=clock)
     outbox.put([event(0, keep=None, data={"number": 0})])
-    filler = os.open(disk / "filler", os.O_CREAT | os.O_WRONLY)
     with pytest.raises(OSError, match="No space"):
-        while True:
-            os.write(filler, b"x" * 4096)
-    os.close(filler)
+        fill(disk / "filler")
 
     for number in range(1, 101):
         text = "x" * 400
