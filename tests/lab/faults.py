@@ -18,7 +18,7 @@ from house import HERE, PBX_PILLAR
 CALLS_PROGRAM = "/srv/asterisk-formula/tests/lab/calls.py"
 CDR_FILE = "/var/log/asterisk/cdr-custom/asterisk-formula.csv"
 CACHE = "/var/cache/salt/minion/asterisk"
-DESTINATION, UNIQUEID, SEQUENCE = 2, 16, 18
+DESTINATION, CHANNEL, UNIQUEID, SEQUENCE = 2, 5, 16, 18
 # The pauses and patience of a test; what they are in life is in pillar.example.
 IMPATIENT = """\
   odoo: {read_timeout: 12, connect_timeout: 3, heartbeat: 5}
@@ -32,7 +32,7 @@ print(json.dumps(db.execute(
 """
 ODOO_CONFIG = "/etc/odoo/odoo.conf"
 # Odoo kills a worker whose handler hangs for so long.
-HANG_LIMIT = 8
+HANG_LIMIT = 4
 TO_SMALL_DISK = f"""
 set -eu
 systemctl stop salt-minion
@@ -170,7 +170,7 @@ class Trial:
         self.count = count
         self.rate = rate
         self.started = 0
-        self._destination = {}
+        self._hanging = set()
         self.before = {minion: self.written(minion) for minion in minions}
 
     def written(self, minion):
@@ -179,12 +179,13 @@ class Trial:
         keys = set()
         for row in csv.reader(text.splitlines()):
             keys.add(key := (row[UNIQUEID], int(row[SEQUENCE])))
-            self._destination[key] = row[DESTINATION]
+            if row[DESTINATION] == "600" and row[CHANNEL].endswith(";2"):
+                self._hanging.add(key)
         return keys
 
-    def is_to_600(self, key):
-        """Whether it is the record of a call to 600, at which the probe hangs."""
-        return self._destination[key] == "600"
+    def hangs(self, key):
+        """Whether the probe hangs at it in the mode 'hang': the record of a call to 600."""
+        return key in self._hanging
 
     def expected(self, minion):
         """The keys of the records since this trial began."""
