@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 VENV := $(shell tests/venv --where)
 
-.PHONY: help demo test unit functional lab lint bench up down
+.PHONY: help demo test unit functional lab lint bench dist up down
 
 help:
 	@echo 'make demo        the main job, told as it happens: from a bare PBX to a record in Odoo'
@@ -12,6 +12,7 @@ help:
 	@echo 'make functional  the tests with real Salt daemons'
 	@echo 'make lab         the tests with real Asterisk, Salt and Odoo'
 	@echo 'make lint        ruff, salt-lint, yamllint, pylint-odoo'
+	@echo 'make dist        the Odoo addons for Odoo 14 to 18, under dist/'
 	@echo 'make up, down    the lab: hosts for the demonstration and the tests'
 
 demo:
@@ -29,6 +30,9 @@ lint unit functional lab:
 bench:
 	@tests/venv
 	@$(VENV)/bin/python bench/run
+
+dist:
+	@odoo_glue/build
 
 up:
 	@tests/lab/lab up
