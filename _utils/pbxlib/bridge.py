@@ -222,6 +222,7 @@ class Bridge:
         """Make :meth:`run` return."""
         self._stopping = True
         self._changed.set()
+        self._cdr_file.stop()
 
     # Events ------------------------------------------------------------------------------
 

@@ -61,13 +61,22 @@ class CdrFile:
         self._items = items
         self._clock = clock
         self._asked = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cdr-file", daemon=True)
         self._forget = False
         self._events = 0
         self.wanted = False  # whether some route leads call records to Odoo
 
     def start(self):
         """Read in the background, when it is asked for."""
-        threading.Thread(target=self._run, name="cdr-file", daemon=True).start()
+        self._thread.start()
+
+    def stop(self):
+        """Read no more: when this returns, nothing uses the outbox any longer."""
+        self._ended.set()
+        self._asked.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def look(self):
         """Read what is new, soon. Returns at once; any thread may call it."""
@@ -95,13 +104,15 @@ class CdrFile:
         while True:
             asked = self._asked.wait(pause)
             self._asked.clear()
+            if self._ended.is_set():
+                return
             try:
                 self.read()
             except (OSError, OutboxError) as error:
                 if said != str(error):
                     said = str(error)
                     log.warning("%s cannot be read on: %s", self.path, error)
-                time.sleep(backoff.next())  # who asks meanwhile does not shorten it
+                self._ended.wait(backoff.next())  # who asks meanwhile does not shorten it
                 self._asked.set()
                 continue
             said = None

@@ -119,7 +119,8 @@ class Outbox:
             raise OutboxError(f"the outbox {path} cannot be opened: {error}") from error
 
     def close(self):
-        self._db.close()
+        with self._lock:  # SQLite crashes when another thread is in the middle of something
+            self._db.close()
 
     def limit(self, max_rows, max_bytes, reserve=0):
         """Other limits, from the next :meth:`put` on."""
@@ -137,8 +138,9 @@ class Outbox:
                 self._db.execute("COMMIT")
             except BaseException as error:
                 # A full disk ends some transactions by itself and leaves others open.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
                 if not isinstance(error, sqlite3.Error):
                     raise
                 kind = OutboxError

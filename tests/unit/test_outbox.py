@@ -478,6 +478,26 @@ def test_threads_that_write_at_once_through_one_outbox_lose_nothing(outbox):
     assert len(sent(outbox, items=1000)) == 300
 
 
+def test_a_thread_that_still_writes_when_the_outbox_is_closed_gets_an_error(path):
+    outbox = Outbox(path)
+    written, ends = threading.Event(), []
+
+    def write():
+        try:
+            while True:
+                outbox.put([event(1)])
+                written.set()
+        except OutboxError as error:
+            ends.append(str(error))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    written.wait(10)
+    outbox.close()
+    thread.join(10)
+    assert len(ends) == 1
+
+
 def test_a_writer_killed_in_mid_write_leaves_whole_commits_and_all_that_it_told_of(path):
     script = (
         "for n in range(10**9):\n"
