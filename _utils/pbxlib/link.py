@@ -16,7 +16,8 @@ import time
 from pbxlib.errors import ConnectionLost, NotConnected
 
 # More than a TLS record, so that nothing stays behind where poll does not see it.
-READ_SIZE = 1 << 16
+# A commit of the outbox follows each read: larger ones keep up with a burst on a busy disk.
+READ_SIZE = 1 << 18
 MAX_BACKLOG = 1 << 20
 
 
