@@ -3,6 +3,7 @@
 import logging
 import time
 
+from . import compat
 from .guard import attempt
 
 _logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Batch:
                         return
                     item.call(_fresh(item.data))
                     # What the handler left for later must fail now, while it is known whose it is.
-                    self.cr.flush()
+                    compat.flush(self.cr)
                     guard.check()
                     reached.append(item)
 

@@ -1,6 +1,6 @@
 """What differs between Odoo's series at run time, and nothing else."""
 
-from odoo import api, release
+from odoo import api, release, sql_db
 
 # A handler that is private cannot be called over RPC at all. Before 19 its own group check is
 # what keeps strangers out.
@@ -29,6 +29,27 @@ def new_api_key(user, name):
     if "expiration_date" in keys._fields:
         return keys._generate("rpc", name, None)
     return keys._generate("rpc", name)
+
+
+def flush(cr):
+    """Write to the database what the ORM still holds of the transaction."""
+    if hasattr(type(cr), "flush"):
+        cr.flush()
+    else:
+        sql_db.flush_env(cr, clear=False)
+
+
+def show_notification(user, content):
+    """Show ``{title, message, sticky, type}`` in the user's browser. ``type``: info or warning."""
+    bus = user.env["bus.bus"].sudo()
+    partner = user.sudo().partner_id
+    if hasattr(bus, "_sendone"):
+        # Up to 16 the colour hangs on another key, whose absence means danger.
+        content = {**content, "warning": True}
+        bus._sendone(partner, "simple_notification", content)
+    else:
+        content = {**content, "warning": True, "type": "simple_notification"}
+        bus.sendone((user.env.cr.dbname, "res.partner", partner.id), content)
 
 
 def run_soon(cron):

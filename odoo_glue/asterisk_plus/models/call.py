@@ -46,6 +46,7 @@ class Call(models.Model):
     userfield = fields.Char("User field")
 
     def init(self):
+        require(self.env)
         self.env.cr.execute(
             """
             CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_call_cdr

@@ -3,6 +3,8 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from ..access import require
+
 # An outbox that comes back from a backup, or on a cloned host, sends again what it sent in these
 # days under another id: the ids of what took effect tell.
 REMEMBER = timedelta(days=14)
@@ -22,6 +24,7 @@ class Outbox(models.Model):
     answers = fields.Text(help="JSON: what that batch was answered.")
 
     def init(self):
+        require(self.env)
         self.env.cr.execute(
             "CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_outbox_uuid"
             " ON asterisk_plus_outbox (server_id, uuid)"
@@ -77,6 +80,7 @@ class Applied(models.Model):
     day = fields.Date(required=True)
 
     def init(self):
+        require(self.env)
         self.env.cr.execute(
             "CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_applied_item"
             " ON asterisk_plus_applied (server_id, item)"

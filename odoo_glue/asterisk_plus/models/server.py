@@ -91,6 +91,7 @@ class Server(models.Model):
     )
 
     def init(self):
+        require(self.env)
         # The password is a column without a field: nothing that RPC reads, searches or groups
         # by can name it.
         self.env.cr.execute(

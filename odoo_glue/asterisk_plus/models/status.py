@@ -1,5 +1,7 @@
 from odoo import fields, models
 
+from ..access import require
+
 
 class Status(models.Model):
     """What a PBX did last: a row of its own, since people edit the server's."""
@@ -26,6 +28,7 @@ class Status(models.Model):
     outbox_error = fields.Char()
 
     def init(self):
+        require(self.env)
         self.env.cr.execute(
             "CREATE UNIQUE INDEX IF NOT EXISTS asterisk_plus_status_server"
             " ON asterisk_plus_status (server_id)"

@@ -35,9 +35,8 @@ class Users(models.Model):
         user.ensure_one()
         if user.id != self.env.uid:
             require(self.env, MANAGER, AGENT)
-        self.env["bus.bus"].sudo()._sendone(
-            user.sudo().partner_id,
-            "simple_notification",
+        compat.show_notification(
+            user,
             {
                 "title": title or "PBX",
                 "message": message,

@@ -11,7 +11,29 @@ OUTBOX = "ab" * 16
 HANDLER = "on_test_event"
 
 
-class PbxCase(TransactionCase):
+class Tools:
+    """What test cases of older series lack."""
+
+    def started(self, patcher):
+        """Start a patch for the time of the test."""
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    @contextlib.contextmanager
+    def one_transaction(self):
+        """Cursors that the code opens are part of the test's transaction."""
+        if hasattr(self, "enter_registry_test_mode"):
+            with self.enter_registry_test_mode():
+                yield
+            return
+        self.registry.enter_test_mode(self.env.cr)
+        try:
+            yield
+        finally:
+            self.registry.leave_test_mode()
+
+
+class PbxCase(Tools, TransactionCase):
     """Two PBXs with an agent each, and ways to play the PBX."""
 
     @classmethod
@@ -41,7 +63,7 @@ class PbxCase(TransactionCase):
     def setUp(self):
         super().setUp()
         # Handlers that fail are logged with their traceback; here they are meant to.
-        self.startPatcher(patch.object(batch_module._logger, "warning"))
+        self.started(patch.object(batch_module._logger, "warning"))
         self.numbers = itertools.count(1)
 
     def receive(self, items, number=None, server=None, outbox=OUTBOX, minion=None):
@@ -59,9 +81,7 @@ class PbxCase(TransactionCase):
     def handle(self, handler, batch=False, model="asterisk_plus.call", method=HANDLER):
         """Make ``handler(records, data)`` a method of ``model`` with an enabled route."""
         cls = self.registry[model]
-        patcher = patch.object(cls, method, handler, create=True)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.started(patch.object(cls, method, handler, create=True))
         with patch.object(self.registry["asterisk_plus.server"], "_push_map"):
             self.env["asterisk_plus.event"].create(
                 {"name": "Test", "model": model, "method": method, "batch": batch}
@@ -92,7 +112,7 @@ class PbxCase(TransactionCase):
 
     def commit(self):
         """End the transaction as a request does: what hangs on the commit runs."""
-        with self.enter_registry_test_mode():
+        with self.one_transaction():
             self.env.cr.postcommit.run()
 
 

@@ -6,6 +6,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
+from .. import compat
 from .common import PbxCase
 
 SECRET = "secret of salt-api"
@@ -46,8 +47,11 @@ class TestAccess(PbxCase):
                 if parameter.default is parameter.empty
                 and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             ]
-            if not getattr(function, "_api_model", False):
-                wanted.insert(0, self.env[model].search([], limit=1).ids)
+            # The first name is 19's, the second 14's.
+            of_model = getattr(function, "_api_model", getattr(function, "_api", "") == "model")
+            if not of_model:
+                abstract = self.env[model]._abstract
+                wanted.insert(0, [] if abstract else self.env[model].search([], limit=1).ids)
             for user in (self.employee, self.portal):
                 with self.subTest(user=user.login, model=model, method=method):
                     with self.assertRaises(AccessError):
@@ -153,25 +157,40 @@ class TestAccess(PbxCase):
             manager, model, "export_data", self.pbx1.ids, ["salt_api_password", "name"]
         )
         self.assertNotIn(SECRET, str(exported))
-        for attempt in (
-            lambda: self.rpc(manager, model, "search", [("salt_api_secret", "=like", "s%")]),
-            lambda: self.rpc(manager, model, "search", [("salt_api_password", "=like", "s%")]),
-            lambda: self.rpc(manager, model, "search", [], order="salt_api_secret"),
-            lambda: self.rpc(manager, model, "search", [], order="salt_api_password"),
-            lambda: self.rpc(manager, model, "read", self.pbx1.ids, ["salt_api_secret"]),
-            lambda: self.rpc(
-                manager, model, "formatted_read_group", [], ["salt_api_secret"], ["__count"]
-            ),
-            lambda: self.rpc(
-                manager, model, "formatted_read_group", [], ["salt_api_password"], ["__count"]
-            ),
-        ):
-            with self.assertRaises(Exception) as caught:
-                attempt()
-            self.assertIsInstance(caught.exception, (ValueError, UserError, KeyError))
         self.assertEqual(self.pbx1._salt_api().password, SECRET)
 
+    def test_no_search_or_grouping_tells_the_password(self):
+        """Refused, or blind: what is guessed right is answered like what is guessed wrong."""
+        self.pbx2.salt_api_password = "another"
+        newer = hasattr(self.env["base"], "formatted_read_group")
+        group = "formatted_read_group" if newer else "read_group"
+
+        def outcome(method, *args, **kwargs):
+            try:
+                with self.env.cr.savepoint():
+                    found = self.rpc(self.manager, "asterisk_plus.server", method, *args, **kwargs)
+            except (ValueError, UserError, KeyError) as error:
+                return type(error)
+            self.assertNotIn(SECRET, str(found))
+            return found
+
+        for field in ("salt_api_secret", "salt_api_password"):
+            with self.subTest(field), mute_logger("odoo.osv.expression", "odoo.models"):
+                right, wrong = (
+                    outcome("search", [(field, "=like", guess)]) for guess in ("secret%", "x%")
+                )
+                self.assertEqual(right, wrong)
+                up, down = (
+                    outcome("search", [], order=f"{field} {way}") for way in ("asc", "desc")
+                )
+                self.assertEqual(up, down)
+                outcome(group, [], [field], ["__count"])
+        refused = outcome("read", self.pbx1.ids, ["salt_api_secret"])
+        self.assertIn(refused, (ValueError, KeyError, UserError))
+
     def test_the_answer_to_a_save_does_not_show_the_password(self):
+        if not hasattr(self.env["base"], "web_save"):
+            self.skipTest("saves are answered from 17 on")
         answer = self.rpc(
             self.manager,
             "asterisk_plus.server",
@@ -200,7 +219,9 @@ class TestAccess(PbxCase):
 
     def test_the_agent_has_its_group_and_no_other_and_no_password(self):
         agent = self.pbx1.user_id
-        self.assertEqual(agent.group_ids, self.env.ref("asterisk_plus.group_agent"))
+        self.assertEqual(
+            agent[compat.group_field(self.env)], self.env.ref("asterisk_plus.group_agent")
+        )
         self.assertEqual(agent.login, "pbx1.test")
         self.assertTrue(agent.share)
         self.env.cr.execute("SELECT password FROM res_users WHERE id = %s", [agent.id])

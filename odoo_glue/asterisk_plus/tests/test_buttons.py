@@ -28,8 +28,8 @@ class TestButtons(PbxCase):
         def notify(user, message, title=None, uid=None, sticky=False, warning=False):
             self.told.append((uid or user.id, message, warning))
 
-        self.startPatcher(patch.object(self.registry["res.users"], "asterisk_plus_notify", notify))
-        self.startPatcher(patch.object(salt_api, "log_in", lambda account, timeout=None: None))
+        self.started(patch.object(self.registry["res.users"], "asterisk_plus_notify", notify))
+        self.started(patch.object(salt_api, "log_in", lambda account, timeout=None: None))
 
     def press(self, button):
         """The jobs that a button has Salt do."""
@@ -40,6 +40,7 @@ class TestButtons(PbxCase):
 
     def answer(self, job, returned, **more):
         self.answers([result(job["jid"], job["jid"], job["token"], returned, **more)])
+        self.pbx1.invalidate_recordset()
 
     def test_each_button_asks_and_tells_the_answer(self):
         for button, fun, words in (

@@ -28,7 +28,7 @@ class TestDial(PbxCase):
         def notify(user, message, title=None, uid=None, sticky=False, warning=False):
             self.told.append((uid or user.id, message))
 
-        self.startPatcher(patch.object(users, "asterisk_plus_notify", notify))
+        self.started(patch.object(users, "asterisk_plus_notify", notify))
 
     def dial(self, number, user=None):
         return self.env["asterisk_plus.user"].with_user(user or self.user).dial(number)

@@ -100,6 +100,8 @@ class TestEvents(PbxCase):
         self.assertIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
 
     def test_the_map_is_pushed_once_modules_were_installed(self):
+        if "ir.cron.trigger" not in self.env:
+            self.skipTest("scheduled actions are triggered from 15 on")
         cron = self.env.ref("asterisk_plus.cron_push_map")
         waiting = [("cron_id", "=", cron.id)]
         self.env["ir.cron.trigger"].search(waiting).unlink()

@@ -116,7 +116,7 @@ class TestLocalJob(PbxCase):
         def broken(records, data, pass_back):
             raise ValueError("the callback is broken")
 
-        self.patch(self.registry["asterisk_plus.call"], "on_result", broken)
+        self.started(patch.object(self.registry["asterisk_plus.call"], "on_result", broken))
         with self.salt(SaltApiError("no")), self.assertLogs("odoo.addons.asterisk_plus", "ERROR"):
             jid = self.start()
             self.commit()
@@ -143,7 +143,7 @@ class TestLocalJob(PbxCase):
         job = self.job(jid)
         job.expires = "2000-01-01"
         self.env.flush_all()
-        with self.enter_registry_test_mode(), self.salt() as asked:
+        with self.one_transaction(), self.salt() as asked:
             self.env["asterisk_plus.job"]._cron_expire()
             self.env.cr.postcommit.run()
         self.assertEqual(asked, [])

@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from odoo.tests import tagged
 
 from .common import PbxCase, result
@@ -19,11 +21,11 @@ class TestResults(PbxCase):
 
         self.handle(call_back, method="on_result")
         self.told = []
-        self.patch(
-            self.registry["res.users"],
-            "asterisk_plus_notify",
-            lambda user, message, uid=None, **more: self.told.append((uid or user.id, message)),
-        )
+
+        def notify(user, message, uid=None, **more):
+            self.told.append((uid or user.id, message))
+
+        self.started(patch.object(self.registry["res.users"], "asterisk_plus_notify", notify))
 
     def start(self, pass_back=None, **options):
         """A job that was sent, and its token."""
@@ -120,7 +122,7 @@ class TestResults(PbxCase):
         job, token = self.start()
         job.expires = "2000-01-01"
         self.env.flush_all()
-        with self.enter_registry_test_mode():
+        with self.one_transaction():
             self.env["asterisk_plus.job"]._cron_expire()
         self.assertEqual(job.state, "error")
         message = self.called[0][2][0]["Message"]

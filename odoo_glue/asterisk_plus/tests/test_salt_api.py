@@ -8,6 +8,7 @@ from unittest.mock import patch
 from odoo.tests import BaseCase, tagged
 
 from .. import salt_api
+from .common import Tools
 
 LOWSTATE = {"client": "runner", "fun": "asterisk.job"}
 
@@ -37,7 +38,7 @@ class FakeSaltApi(http.server.BaseHTTPRequestHandler):
 
 
 @tagged("post_install", "-at_install")
-class TestSaltApi(BaseCase):
+class TestSaltApi(Tools, BaseCase):
     def setUp(self):
         super().setUp()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeSaltApi)
@@ -52,7 +53,7 @@ class TestSaltApi(BaseCase):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         self.addCleanup(self.server.released.set)
-        self.startPatcher(patch.dict(salt_api._tokens, clear=True))
+        self.started(patch.dict(salt_api._tokens, clear=True))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.account = salt_api.Account(self.url, "odoo", "secret", "file", "")
 
