@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # A record whose event was not heard may be written this long after the look that connecting made.
 GRACE = 1.0
+MINUTE = 60.0
 HOUR = 3600.0
 # Records in one transaction.
 _CHUNK = 500
@@ -133,7 +134,8 @@ class CdrFile:
         healed = 0
         for path, position in self._files(Position(*kept)):
             healed += self._read_file(path, position)
-        self._outbox.forget_records(self._clock() - HOUR)
+        # The line is written within milliseconds; the event may wait in a buffer.
+        self._outbox.forget_records(event=self._clock() - MINUTE, file=self._clock() - HOUR)
         if healed:
             log.warning(
                 "%s items of call records that no event brought were read from %s",

@@ -273,11 +273,14 @@ class Outbox:
             else:
                 self._set("position", json.dumps(position))
 
-    def forget_records(self, before):
-        """Forget the call records that one source brought before then (epoch s): the other one
-        will not."""
+    def forget_records(self, **before):
+        """Forget the call records that one source (``event``, ``file``) alone brought before then
+        (epoch s): the other one will not."""
         with self._transaction() as db:
-            db.execute("DELETE FROM records WHERE created < ?", (before,))
+            for source, created in before.items():
+                db.execute(
+                    "DELETE FROM records WHERE source = ? AND created < ?", (source, created)
+                )
 
     def _make_room(self):
         """Drop what is least worth keeping while the file is over a limit."""

@@ -3,13 +3,16 @@
 import logging
 import re
 import threading
+import time
 
 import pytest
 from tests.fake_ami import FakeAMI, frame
 from tests.unit.items import numbers
 
-from pbxlib import settings
+from pbxlib import cdr, settings
 from pbxlib.bridge import Bridge
+from pbxlib.doorbell import Doorbell
+from pbxlib.errors import OutboxError
 
 ROUTE = {"model": "my.channel", "method": "on_state"}
 
@@ -62,6 +65,13 @@ def bus():
     return Bus()
 
 
+@pytest.fixture
+def bell(outbox, path):
+    doorbell = Doorbell(path)
+    yield doorbell
+    doorbell.close()
+
+
 def resolved(ami, events=("Newstate",), **others):
     return settings.resolve(
         {
@@ -112,8 +122,6 @@ def test_the_events_of_one_read_keep_their_order(start, ami, bus, outbox):
 
 
 def test_a_call_record_goes_out_in_utc(start, ami, bus, monkeypatch):
-    import time
-
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
@@ -125,6 +133,72 @@ def test_a_call_record_goes_out_in_utc(start, ami, bus, monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.fixture
+def cdr_file(tmp_path):
+    return tmp_path / "asterisk-formula.csv"
+
+
+def a_record(sequence):
+    """A call record as the event and as the line of Asterisk's file."""
+    headers = dict.fromkeys(cdr.COLUMNS, "")
+    headers.update(UniqueID="1700000000.1", Sequence=str(sequence))
+    line = ",".join(f'"{value}"' for value in headers.values()) + "\n"
+    return frame("Event: Cdr", **headers), line
+
+
+def await_position(outbox):
+    """The first start begins where the file ends: wait until it has looked."""
+    end = time.monotonic() + 10
+    while outbox.position is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def delivered(outbox, bell, count):
+    """The sequences of the call records in the outbox, once there are ``count`` of them."""
+    while outbox.status()["depth"] < count:
+        assert bell.wait(10)
+    batch = outbox.open_batch(100, 1_000_000)
+    return [item["data"]["Sequence"] for item in batch.items]
+
+
+def test_call_records_of_the_time_without_a_bridge_come_from_asterisks_file(
+    start, ami, bus, outbox, bell, cdr_file
+):
+    found = resolved(ami, events=["Cdr"], cdr_file=str(cdr_file))
+    first = start(found)
+    bus.reached("connected")
+    await_position(outbox)
+    first.stop()
+    for sequence in (1, 2):
+        with open(cdr_file, "a") as file:
+            file.write(a_record(sequence)[1])
+    start(found)
+    assert delivered(outbox, bell, 2) == ["1", "2"]
+
+
+def test_a_call_record_that_could_not_be_written_is_read_from_the_file_later(
+    start, ami, bus, outbox, bell, cdr_file, monkeypatch
+):
+    original, full = outbox.put, [True]
+
+    def put(*args, **named):
+        if full:
+            raise OutboxError("the disk is full")
+        return original(*args, **named)
+
+    monkeypatch.setattr(outbox, "put", put)
+    start(resolved(ami, events=["Cdr"], cdr_file=str(cdr_file)))
+    bus.reached("connected")
+    event, line = a_record(1)
+    await_position(outbox)
+    cdr_file.write_text(line)
+    ami.send(event)
+    bus.wait_for(lambda: bus.matched)
+    full.clear()
+    assert delivered(outbox, bell, 1) == ["1"]
 
 
 def test_bytes_outside_utf8_in_the_key_of_latest_by_lose_no_event(start, ami, bus, outbox):

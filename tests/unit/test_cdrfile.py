@@ -3,11 +3,13 @@
 import csv
 import io
 import os
+import threading
 
 import pytest
 from tests.unit.items import event
 
 from pbxlib import cdr, settings
+from pbxlib.backoff import Backoff
 from pbxlib.cdrfile import CdrFile
 from pbxlib.errors import OutboxError
 from pbxlib.events import EventMap
@@ -135,12 +137,69 @@ def test_records_that_both_have_brought_are_not_kept(bridge, outbox):
     assert outbox._read("SELECT * FROM records") == []
 
 
-def test_records_that_only_one_brought_are_forgotten_after_an_hour(bridge, outbox, clock):
+def test_records_that_only_one_brought_are_forgotten_after_a_while(bridge, outbox, clock):
     bridge.write(3)
+    bridge.hear(4)
     bridge.file.read()
-    clock.tick(3601)
+    clock.tick(61)
     bridge.file.read()
-    assert outbox._read("SELECT * FROM records") == []
+    assert [row["source"] for row in outbox._read("SELECT source FROM records")] == ["file"]
+    clock.tick(3600)
+    bridge.file.read()
+    assert outbox._read("SELECT source FROM records") == []
+
+
+@pytest.fixture
+def running(bridge):
+    """The bridge with its reader in the background."""
+    bridge.file.start()
+    yield bridge
+    bridge.file.stop()
+
+
+def test_what_asked_for_a_look_is_read_and_so_is_what_comes_a_moment_later(
+    running, outbox, monkeypatch
+):
+    monkeypatch.setattr("pbxlib.cdrfile.GRACE", 0.2)
+    original, read = outbox.put, threading.Event()
+
+    def put(*args, **named):
+        try:
+            return original(*args, **named)
+        finally:
+            read.set()
+
+    monkeypatch.setattr(outbox, "put", put)
+    running.write(3)
+    running.file.look()
+    assert read.wait(10)
+    read.clear()
+    running.write(4)
+    assert read.wait(10)
+    assert running.delivered() == [3, 4]
+
+
+def test_an_outbox_that_cannot_be_written_is_tried_again_and_told_once(
+    bridge, outbox, monkeypatch, caplog
+):
+    monkeypatch.setattr("pbxlib.cdrfile.Backoff", lambda **_: Backoff(0.05, 0.1))
+    original, tries, done = outbox.put, [], threading.Event()
+
+    def put(*args, **named):
+        tries.append(1)
+        if len(tries) < 4:
+            raise OutboxError("the disk is full")
+        done.set()
+        return original(*args, **named)
+
+    monkeypatch.setattr(outbox, "put", put)
+    bridge.write(3)
+    bridge.file.start()
+    bridge.file.look()
+    assert done.wait(10)
+    bridge.file.stop()
+    assert bridge.delivered() == [3]
+    assert caplog.text.count("the disk is full") == 1
 
 
 @pytest.mark.parametrize("name", ["asterisk-formula.csv.1", "asterisk-formula.csv-20261123"])
@@ -294,7 +353,7 @@ def test_a_restored_outbox_reads_records_again_under_the_same_item_ids(bridge, o
     first = outbox.open_batch(10, 1_000_000)
     outbox.settle(first.number, {item["id"]: ["done"] for item in first.items}, 8, float)
     outbox.position = kept
-    outbox.forget_records(float("inf"))
+    outbox.forget_records(event=float("inf"), file=float("inf"))
     bridge.file.read()
     again = outbox.open_batch(10, 1_000_000)
     assert [item["id"] for item in again.items] == [item["id"] for item in first.items]
