@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 from tests.fake_ami import frame
 from tests.functional.conftest import MAPPED, metadata
@@ -282,9 +283,13 @@ def test_the_engines_of_a_killed_minion_leave_and_the_next_ones_take_over(minion
     logins = len(ami.received("Login"))
     locks = [str(cache / f"{name}.lock") for name in ("asterisk_ami", "odoo_outbox")]
     assert all(EngineLock.held(lock) for lock in locks)
+    children = psutil.Process(minion.pid).children(recursive=True)
     os.kill(minion.pid, signal.SIGKILL)
     for lock in locks:
         Watch(lambda lock=lock: EngineLock.held(lock)).until(lambda held: not held)
+    for child in children:  # the engine of pytest-salt-factories, which does not leave
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     with contextlib.suppress(Exception):
         minion.terminate()
     minion.start()
