@@ -470,7 +470,12 @@ def bus_event(tag, data):
     """
     if not isinstance(data, dict):
         raise SaltInvocationError(f"{data!r} is not the data of an event: write a dict")
-    routes = EventMap.of(_settings()).bus_routes(tag, data)
+    try:
+        settings = pillar.check(__pillar__.get("asterisk"))
+    except SettingsError:
+        # As in the engines, which say it: a fault leaves the last good map in force.
+        settings = _settings(pillar.last_good(__opts__))
+    routes = EventMap.of(settings).bus_routes(tag, data)
     event = dict(data, tag=tag)
     items = [route.item(pattern, event) for pattern, route in routes if route.model]
     if items:

@@ -7,6 +7,7 @@ A minion killed with ``-9`` leaves its engines running when systemd kills only t
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import logging
 import os
@@ -15,6 +16,8 @@ import signal
 import threading
 
 log = logging.getLogger(__name__)
+
+_PIDFD_OPEN = 434  # the same number on every architecture
 
 
 class EngineLock:
@@ -58,8 +61,22 @@ class EngineLock:
 
 def leave_with_parent():
     """End this process (by SIGTERM) when its parent ends. A thread waits; nothing polls."""
-    descriptor = os.pidfd_open(os.getppid())
+    try:
+        descriptor = _pidfd(os.getppid())
+    except OSError as error:
+        log.warning("A minion that is killed will leave this engine running: %s", error)
+        return
     threading.Thread(target=_await_end, args=(descriptor,), daemon=True).start()
+
+
+def _pidfd(pid):
+    if hasattr(os, "pidfd_open"):
+        return os.pidfd_open(pid)
+    # A Python that was built for older kernels than this one lacks it.
+    descriptor = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_OPEN, pid, 0)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_open needs Linux 5.3")
+    return descriptor
 
 
 def _await_end(descriptor):

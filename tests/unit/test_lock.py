@@ -84,8 +84,12 @@ sys.stdin.read()
 """
 
 
-def test_an_engine_leaves_when_its_minion_is_killed():
-    parent = process(PARENT)
+WITHOUT_PIDFD = "import os; vars(os).pop('pidfd_open', None)\n"
+
+
+@pytest.mark.parametrize("python", ["", WITHOUT_PIDFD], ids=["usual", "built for older kernels"])
+def test_an_engine_leaves_when_its_minion_is_killed(python):
+    parent = process(PARENT.replace("import signal, sys\n", f"import signal, sys\n{python}", 1))
     assert parent.stdout.readline() == "child\n"
     parent.send_signal(signal.SIGKILL)
     # The child holds the other end of this pipe: it ends with the child.
