@@ -474,7 +474,7 @@ def bus_event(tag, data):
         settings = pillar.check(__pillar__.get("asterisk"))
     except SettingsError:
         # As in the engines, which say it: a fault leaves the last good map in force.
-        settings = _settings(pillar.last_good(__opts__))
+        settings = pillar.check(pillar.last_good(__opts__))
     routes = EventMap.of(settings).bus_routes(tag, data)
     event = dict(data, tag=tag)
     items = [route.item(pattern, event) for pattern, route in routes if route.model]
