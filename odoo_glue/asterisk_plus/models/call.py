@@ -37,7 +37,9 @@ class Call(models.Model):
     duration = fields.Integer(help="Seconds from start to end.")
     billsec = fields.Integer("Billed", help="Seconds from answer to end.")
     disposition = fields.Char()
-    minutes = fields.Float(compute="_compute_minutes", store=True, help="Billed minutes.")
+    minutes = fields.Float(
+        compute="_compute_minutes", store=True, help="Billed minutes.", **compat.PRECOMPUTE
+    )
     direction = fields.Selection([("in", "In"), ("out", "Out"), ("internal", "Internal")])
     user_id = fields.Many2one("res.users", index=True, ondelete="set null")
     number = fields.Char(help="The other party's number, E.164 where it is one.", index=True)
@@ -89,7 +91,8 @@ class Call(models.Model):
     def _add_people(self, server, rows):
         """Complete the values of calls with who spoke to whom: by phones, then by contacts."""
         by_exten, by_channel = self.env["asterisk_plus.user"]._by_server(server)
-        country = self.env.company.country_id.code
+        # The company's own country is a copy of all of this address.
+        country = self.env.company.partner_id.country_id.code
         for row in rows:
             caller = by_channel.get(_device(row["channel"])) or by_exten.get(row["src"])
             called = by_channel.get(_device(row["dstchannel"])) or by_exten.get(row["dst"])

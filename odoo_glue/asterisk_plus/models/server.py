@@ -2,7 +2,7 @@ import re
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from odoo import api, fields, models
+from odoo import api, fields, models, tools
 from odoo.exceptions import UserError, ValidationError
 
 from .. import compat, salt_api
@@ -176,7 +176,26 @@ class Server(models.Model):
     @api.model
     def _of_agent(self):
         """The server whose agent the current user is, with superuser rights, or none."""
-        return self.sudo().search([("user_id", "=", self.env.uid)], limit=1)
+        return self.sudo().browse(self._id_of_agent())
+
+    # Handlers of one event ask for it once an event.
+    @tools.ormcache("self.env.uid")
+    def _id_of_agent(self):
+        return self.sudo().search([("user_id", "=", self.env.uid)], limit=1).ids
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        compat.clear_cache(self.env)
+        return super().create(vals_list)
+
+    def write(self, vals):
+        if {"user_id", "active"} & vals.keys():
+            compat.clear_cache(self.env)
+        return super().write(vals)
+
+    def unlink(self):
+        compat.clear_cache(self.env)
+        return super().unlink()
 
     def _salt_api(self):
         """How to reach salt-api; raises ``UserError`` when something is not filled in."""

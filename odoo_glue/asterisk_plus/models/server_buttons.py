@@ -133,10 +133,12 @@ class Server(models.Model):
         # While AMI is down the function counts as failed, and says so in the same form.
         status = data[0].get("Return") if error else data
         if isinstance(status, dict):
-            self.env["asterisk_plus.status"].sudo()._told(self._of_agent(), status)
+            server = self._of_agent()
+            self.env["asterisk_plus.status"].sudo()._told(server, status)
+            server.invalidate_recordset()
             message = self.env._(
                 "Asterisk %(version)s, %(channels)s channels, %(depth)s items in the outbox.",
-                version=(status.get("asterisk") or "").partition("+")[0],
+                version=server.asterisk,
                 channels=status.get("channels"),
                 depth=status.get("outbox"),
             )

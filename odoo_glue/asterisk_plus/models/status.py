@@ -49,7 +49,8 @@ class Status(models.Model):
         """Keep what ``asterisk.status`` returned, a dict."""
         values = {
             "asked": fields.Datetime.now(),
-            "asterisk": status.get("asterisk"),
+            # Debian adds the versions of its patches and components after a plus sign.
+            "asterisk": (status.get("asterisk") or "").partition("+")[0],
             "ami": status.get("ami"),
             "channels": status.get("channels") or 0,
             "outbox_depth": status.get("outbox") or 0,

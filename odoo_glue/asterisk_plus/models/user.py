@@ -57,7 +57,8 @@ class PhoneUser(models.Model):
         if not phone:
             raise UserError(
                 self.env._(
-                    "You have no phone here yet: a phone manager sets it up under Phone > Users."
+                    "You have no phone here yet: a phone manager sets it up under "
+                    "Phone > Set-up > Users."
                 )
             )
         try:
