@@ -7,6 +7,7 @@ It reconnects for as long as it lives. Nothing here knows Salt: the bus is an ob
 
 from __future__ import annotations
 
+import collections
 import logging
 import resource
 import ssl
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # A refused login is mended by a person; asking more often only fills Asterisk's security log.
 REFUSED_PAUSE = 60.0
+# Seconds between two warnings that the outbox cannot be written.
+LOST_PAUSE = 60.0
 EVENTS_ON = {"Action": "Events", "EventMask": "on"}
 # Calls placed without Async at once: each takes a session of its own.
 MAX_ALONE = 20
@@ -44,6 +47,8 @@ class Bridge:
         self._map = EventMap.of(settings)
         self._cdr_file = CdrFile(settings["ami"]["cdr_file"], outbox, self._items)
         self._cdr_file.wanted = self._map.delivers("Cdr")
+        self._unsaid = collections.Counter()
+        self._lost_said = float("-inf")
         self._session = None
         self._ungranted = frozenset()  # what was reported last
         self._asked = frozenset()  # the events that this session's filters let through
@@ -265,13 +270,19 @@ class Bridge:
         lost = sum("record" not in item for item in items)
         self.counters["lost"] += lost
         self._outbox.lost(lost)
+        self._cdr_file.look()
+        self._unsaid.update(lost=lost, records=len(items) - lost)
+        # Not for each read: a full disk may be the log's, too.
+        if time.monotonic() - self._lost_said < LOST_PAUSE:
+            return
+        self._lost_said = time.monotonic()
         log.critical(
-            "%s events for Odoo are lost, and %s call records wait in Asterisk's file: %s",
-            lost,
-            len(items) - lost,
+            "%s events for Odoo are lost, and %s items of call records wait in Asterisk's file: %s",
+            self._unsaid["lost"],
+            self._unsaid["records"],
             error,
         )
-        self._cdr_file.look()
+        self._unsaid.clear()
 
     # Actions -----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ CACHE = "/var/cache/salt/minion/asterisk"
 DESTINATION, CHANNEL, UNIQUEID, SEQUENCE = 2, 5, 16, 18
 # The pauses and patience of a test; what they are in life is in pillar.example.
 IMPATIENT = """\
-  odoo: {read_timeout: 12, connect_timeout: 3, heartbeat: 5}
+  odoo: {read_timeout: 6, connect_timeout: 3, heartbeat: 5}
   outbox: {retry_first: 0.3, retry_cap: 3, tries: 3, batch_items: 50}
 """
 COUNT_ITEMS = f"""\
@@ -36,6 +36,8 @@ HANG_LIMIT = 4
 TO_SMALL_DISK = f"""
 set -eu
 systemctl stop salt-minion
+# Without the room that deleted rows leave in it.
+python3 -c 'import sqlite3; db = sqlite3.connect("{CACHE}/outbox.sqlite"); db.execute("VACUUM")'
 cp -a {CACHE} {CACHE}.kept
 mount -t tmpfs -o size=48m,mode=700 tmpfs {CACHE}
 cp -a {CACHE}.kept/. {CACHE}
@@ -145,12 +147,21 @@ def small_disk(house, small):
 
 def fill_disk(house):
     """Leave no byte free on that disk."""
-    house.run("pbx1", "dd", "if=/dev/zero", f"of={CACHE}/filler", "bs=4k", check=False)
+    fill = f"dd if=/dev/zero bs=4k of=$(mktemp {CACHE}/filler.XXXX)"
+    house.run("pbx1", "sh", "-c", fill, check=False)
 
 
 def empty_disk(house):
     """Take away what :func:`fill_disk` made."""
-    house.run("pbx1", "rm", f"{CACHE}/filler")
+    house.run("pbx1", "sh", "-c", f"rm {CACHE}/filler.*")
+
+
+def has_reserve(house):
+    """Whether disk space is set aside on pbx1."""
+    return (
+        house.run("pbx1", "test", "-e", f"{CACHE}/outbox.sqlite.reserve", check=False).returncode
+        == 0
+    )
 
 
 def _attempt(function, *arguments, **named):

@@ -180,7 +180,7 @@ def test_call_records_of_the_time_without_a_bridge_come_from_asterisks_file(
 
 
 def test_a_call_record_that_could_not_be_written_is_read_from_the_file_later(
-    start, ami, bus, outbox, bell, cdr_file, monkeypatch
+    start, ami, bus, outbox, bell, cdr_file, monkeypatch, caplog
 ):
     original, full = outbox.put, [True]
 
@@ -190,15 +190,20 @@ def test_a_call_record_that_could_not_be_written_is_read_from_the_file_later(
         return original(*args, **named)
 
     monkeypatch.setattr(outbox, "put", put)
-    start(resolved(ami, events=["Cdr"], cdr_file=str(cdr_file)))
+    start(resolved(ami, events=["Cdr", "Newstate"], cdr_file=str(cdr_file)))
     bus.reached("connected")
     event, line = a_record(1)
     await_position(outbox)
     cdr_file.write_text(line)
-    ami.send(event)
-    bus.wait_for(lambda: bus.matched)
+    for count in range(1, 4):
+        ami.send((event if count == 1 else b"") + frame("Event: Newstate"))
+        bus.wait_for(lambda count=count: len(bus.matched) == count + 1)
     full.clear()
     assert delivered(outbox, bell, 1) == ["1"]
+    outbox.put([])
+    assert outbox.status()["dropped"] == 3
+    assert caplog.text.count("1 items of call records wait in Asterisk's file") == 1
+    assert caplog.text.count("are lost") == 1, "not once for each read"
 
 
 def test_bytes_outside_utf8_in_the_key_of_latest_by_lose_no_event(start, ami, bus, outbox):
