@@ -5,9 +5,12 @@ What the engine ``asterisk_ami`` runs, on a replay: session, event map, outbox a
     engine.py write PORT FOLDER     every event goes to the outbox
     engine.py memory PORT FOLDER    every event is parsed and copied to the bus, those of five
                                     names go to the outbox too
+    engine.py cdrs PORT FOLDER      call records go to the outbox for a batch handler
+    engine.py cdr PORT FOLDER       the same for a handler of one event
     engine.py single EVENTS FOLDER  no bridge: a commit for each of so many events
 
-The outbox is in FOLDER. Prints ``{"seconds": from connecting to the last commit, "cpu": seconds of
+The outbox is in FOLDER. Prints ``{"start": when it connected, on
+the monotonic clock, "seconds": from connecting to the last commit, "cpu": seconds of
 this process meanwhile, "stored": rows, "memory": [[events read, MB], …]}``.
 """
 
@@ -32,6 +35,7 @@ from pbxlib.bus import BusWriter
 from pbxlib.outbox import Outbox
 
 ROUTE = {"model": "asterisk_plus.call", "method": "create_cdrs", "batch": True}
+SINGLE = {"model": "asterisk_plus.call", "method": "create_cdr"}
 SAMPLE = 100_000
 
 
@@ -69,9 +73,17 @@ def event_map(stored=None):
     return {**routes, calls.LAST: [{}]}
 
 
-def run_bridge(port, folder, stored=None):
-    """Run until the end of a replay. ``stored``: as :func:`event_map` has it."""
-    given = settings.resolve({"ami": {"port": port}, "events": event_map(stored)})
+MAPS = {
+    "write": lambda: event_map(),
+    "memory": lambda: event_map(calls.FIVE),
+    "cdrs": lambda: {"Cdr": [ROUTE], calls.LAST: [{}]},
+    "cdr": lambda: {"Cdr": [SINGLE], calls.LAST: [{}]},
+}
+
+
+def run_bridge(port, folder, events):
+    """Run until the end of a replay, with this map of ``events``."""
+    given = settings.resolve({"ami": {"port": port}, "events": events})
     bus = Bus()
     # Bounded, as nothing takes items out here.
     outbox = Outbox(os.path.join(folder, "outbox.sqlite"), 200_000, 2 * 1024**3)
@@ -84,7 +96,13 @@ def run_bridge(port, folder, stored=None):
     bridge.stop()
     thread.join()
     stored = bridge.counters["stored"]
-    return {"seconds": seconds, "cpu": cpu, "stored": stored, "memory": bus.memory}
+    return {
+        "start": start,
+        "seconds": seconds,
+        "cpu": cpu,
+        "stored": stored,
+        "memory": bus.memory,
+    }
 
 
 def one_by_one(count, folder):
@@ -106,7 +124,7 @@ def main():
     if what == "single":
         result = one_by_one(int(number), folder)
     else:
-        result = run_bridge(int(number), folder, None if what == "write" else calls.FIVE)
+        result = run_bridge(int(number), folder, MAPS[what]())
     print(json.dumps(result), flush=True)
 
 

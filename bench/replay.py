@@ -6,7 +6,7 @@ Asterisk's part in a measure: a process that takes one login and sends recorded 
 
 Prints the port that it listens at. Every action is answered with success; the traffic begins
 when the session wants events, and ends with the event ``BenchEnd``. With a rate, it prints when
-(seconds of the monotonic clock) it sent each ``UniqueID``, as one JSON object, at the end.
+(seconds of the monotonic clock) it sent each call record, as one JSON object, at the end.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import time
 import calls
 
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
-_UNIQUE_ID = re.compile(rb"\r\nUniqueID: ([^\r]*)")
+_KEY = re.compile(rb"\r\nUniqueID: ([^\r]*)(?s:.)*\r\nSequence: ([^\r]*)")
 
 
 def serve(listener, pieces, rate=None):
-    """Serve one session; the times at which events were sent, by ``UniqueID``."""
+    """Serve one session; the times at which call records were sent, by UniqueID and Sequence."""
     link, _ = listener.accept()
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     link.sendall(GREETING)
@@ -72,8 +72,7 @@ def _paced(link, data, rate):
     begin = time.monotonic() + 0.5
     for number, frame in enumerate(data.split(calls.END)[:-1]):
         time.sleep(max(0.0, begin + number / rate - time.monotonic()))
-        found = _UNIQUE_ID.search(frame)
-        sent[found[1].decode() if found else str(number)] = time.monotonic()
+        sent[b" ".join(_KEY.search(frame).groups()).decode()] = time.monotonic()
         link.sendall(frame + calls.END)
     return sent
 
