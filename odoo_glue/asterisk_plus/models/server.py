@@ -185,17 +185,20 @@ class Server(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        servers = super().create(vals_list)
         compat.clear_cache(self.env)
-        return super().create(vals_list)
+        return servers
 
     def write(self, vals):
+        done = super().write(vals)
         if {"user_id", "active"} & vals.keys():
             compat.clear_cache(self.env)
-        return super().write(vals)
+        return done
 
     def unlink(self):
+        done = super().unlink()
         compat.clear_cache(self.env)
-        return super().unlink()
+        return done
 
     def _salt_api(self):
         """How to reach salt-api; raises ``UserError`` when something is not filled in."""
