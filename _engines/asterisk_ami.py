@@ -6,6 +6,9 @@ Listens for
 
     ``asterisk/ami/stats``: ``reply_channel``; the reply is the engine's counters.
 
+    ``asterisk/ami/reconnect``: no data; a new session is opened. What an account may read and do
+    is settled at its login.
+
 Sends
     ``ami_reply/<reply_channel>``: ``Reply``, a list of messages, each a dict.
 
@@ -89,7 +92,7 @@ def start():
         while True:
             event = ear.get_event(
                 wait=0,
-                tag="(ami_action|asterisk/ami/stats)$",
+                tag="(ami_action|asterisk/ami/(stats|reconnect))$",
                 match_type="regex",
                 full=True,
                 auto_reconnect=True,
@@ -98,6 +101,8 @@ def start():
                 continue
             if event["tag"] == "ami_action":
                 bridge.perform(event["data"])
+            elif event["tag"] == "asterisk/ami/reconnect":
+                bridge.reconnect()
             else:
                 channel = event["data"].get("reply_channel")
                 writer.send(f"ami_reply/{channel}", {"Reply": [bridge.stats()]})

@@ -95,6 +95,9 @@ def reloaded(name):
             False,
             f"{name} was not reloaded, so its file is not in force ({text}): see Asterisk's log",
         )
+    if name == "manager":
+        # Asterisk's reload leaves open sessions the rights that they logged in with.
+        __salt__["event.fire"]({}, "asterisk/ami/reconnect")
     return _ret(name, True, text or f"{name} was reloaded", {"reloaded": name})
 
 

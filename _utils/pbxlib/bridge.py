@@ -184,6 +184,10 @@ class Bridge:
         elif session is not None:
             self._widen(session)
 
+    def reconnect(self):
+        """Log in anew: what the account may read and do is settled at its login."""
+        self._changed.set()
+
     def _widen(self, session):
         """Have Asterisk send the map's events. Filters are never taken away: it cannot be done."""
         self._report_ungranted()

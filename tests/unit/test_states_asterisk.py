@@ -54,6 +54,14 @@ def test_a_module_that_is_loaded_is_reloaded(states):
     assert console.asked == ["module reload cdr"]
 
 
+def test_the_bridge_logs_in_anew_after_its_account_was_changed(states):
+    asterisk(states, module_reload="Module 'manager' reloaded successfully.")
+    fired = []
+    states.__salt__["event.fire"] = lambda data, tag: fired.append(tag)
+    assert states.reloaded("manager")["result"] is True
+    assert fired == ["asterisk/ami/reconnect"]
+
+
 def test_a_module_that_had_no_configuration_at_the_start_is_loaded(states):
     console = asterisk(
         states,
