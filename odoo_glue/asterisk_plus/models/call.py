@@ -119,6 +119,7 @@ def _call_values(header):
     if not get("uniqueid"):
         raise ValueError("a Cdr event without UniqueID")
     sequence = get("sequence")
+    billsec = int(get("billableseconds") or 0)
     return {
         "uniqueid": get("uniqueid"),
         "sequence": NO_SEQUENCE if sequence in (None, "") else int(sequence),
@@ -133,7 +134,9 @@ def _call_values(header):
         "answered": _time("AnswerTime", get("answertime")),
         "ended": _time("EndTime", get("endtime")),
         "duration": int(get("duration") or 0),
-        "billsec": int(get("billableseconds") or 0),
+        "billsec": billsec,
+        # Given, since Odoo would make a draft of each record only to compute it.
+        "minutes": billsec / 60,
         "disposition": get("disposition"),
         "accountcode": get("accountcode"),
         "userfield": get("userfield"),
