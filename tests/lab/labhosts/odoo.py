@@ -18,6 +18,11 @@ def bring_up(machine: Machine) -> None:
     present, applied = _addon_key(machine), machine.folder / "addon"
     if not applied.exists() or applied.read_text() != present:
         say(f"{name}: installing the addon")
+        series = name.removeprefix("odoo")
+        if series:
+            # Here, since the hosts have the clone read-only.
+            subprocess.run([machine.lab.clone / "odoo_glue" / "build", series], check=True,
+                           stdout=subprocess.DEVNULL)  # fmt: skip
         script = (ROLES / "odoo-addon.sh").read_text()
         done = machine.run("bash", "-euo", "pipefail", input=script, text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
