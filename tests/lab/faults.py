@@ -19,6 +19,11 @@ CALLS_PROGRAM = "/srv/asterisk-formula/tests/lab/calls.py"
 CDR_FILE = "/var/log/asterisk/cdr-custom/asterisk-formula.csv"
 CACHE = "/var/cache/salt/minion/asterisk"
 DESTINATION, CHANNEL, UNIQUEID, SEQUENCE = 2, 5, 16, 18
+# Columns of that file, and the field of Odoo's record that has the same.
+SAME = {1: "src", 2: "dst", 3: "dcontext", 4: "clid", 5: "channel", 6: "dstchannel", 9: "started",
+        10: "answered", 11: "ended", 12: "duration", 13: "billsec", 14: "disposition",
+        19: "linkedid"}  # fmt: skip
+TIMES = ("started", "answered", "ended")
 # The pauses and patience of a test; what they are in life is in pillar.example.
 IMPATIENT = """\
   odoo: {read_timeout: 6, connect_timeout: 3, heartbeat: 5}
@@ -172,6 +177,13 @@ def _attempt(function, *arguments, **named):
     return True
 
 
+def _in_utc(epoch):
+    """Asterisk's epoch seconds as Odoo writes a time; no answer has no time."""
+    if not float(epoch or 0):
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(float(epoch))))
+
+
 class Trial:
     """What Asterisk wrote from here on, on each of ``minions``, and what reached Odoo."""
 
@@ -182,6 +194,7 @@ class Trial:
         self.rate = rate
         self.started = 0
         self._hanging = set()
+        self._rows = {}
         self.before = {minion: self.written(minion) for minion in minions}
 
     def written(self, minion):
@@ -190,6 +203,7 @@ class Trial:
         keys = set()
         for row in csv.reader(text.splitlines()):
             keys.add(key := (row[UNIQUEID], int(row[SEQUENCE])))
+            self._rows[key] = row
             if row[DESTINATION] == "600" and row[CHANNEL].endswith(";2"):
                 self._hanging.add(key)
         return keys
@@ -206,6 +220,25 @@ class Trial:
         """``{(uniqueid, sequence): (times at the probe, times among Odoo's calls)}``."""
         rows = self.house.odoo("lab.probe", "tally", minion=minion)
         return {(unique, sequence): (probe, call) for unique, sequence, probe, call in rows}
+
+    def unlike(self, minion):
+        """Where Odoo's records differ from Asterisk's: lines of field, Odoo's and Asterisk's."""
+        fields = ["uniqueid", "sequence", *SAME.values()]
+        domain = [("server_id.minion_id", "=", minion)]
+        records = self.house.odoo("asterisk_plus.call", "search_read", domain=domain, fields=fields)
+        expected = self.expected(minion)
+        found = []
+        for record in records:
+            key = record["uniqueid"], record["sequence"]
+            if key not in expected:
+                continue
+            for column, field in SAME.items():
+                odoo, own = str(record[field] or ""), self._rows[key][column]
+                if field in TIMES:
+                    own = _in_utc(own)
+                if odoo != ("" if own == "0" else own):
+                    found.append(f"{key} {field}: {odoo!r}, {own!r}")
+        return found
 
     @contextmanager
     def calls(self, count=None, extension="700"):

@@ -58,6 +58,7 @@ def test_calls_while_nothing_breaks(trial, tell):
     with trial.calls():
         pass
     tell(trial.verdict())
+    assert trial.unlike("pbx1") == []
 
 
 def test_odoo_is_stopped_for_a_while(trial, probed, tell):
@@ -133,6 +134,7 @@ def test_the_minion_is_stopped_for_a_while(trial, probed, tell):
         probed.run("pbx1", "systemctl", "start", "salt-minion")
     probed.await_bridge()
     tell(trial.verdict())
+    assert trial.unlike("pbx1") == []
 
 
 def test_asterisk_is_restarted_between_calls(trial, probed, tell):
