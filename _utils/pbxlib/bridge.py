@@ -237,11 +237,11 @@ class Bridge:
 
     def _take(self, events):
         """Route the wanted events of one read: one commit, then their copies on the bus."""
-        items, matched, records = [], [], 0
+        items, matched, records = [], [], []
         for event in events:
             if event.get("Event") == "Cdr":
                 event = cdr.in_utc(event)
-                records += 1
+                records.append(cdr.key(event))
             routes = self._map.routes(event)
             if routes or event["Event"] in ALWAYS:
                 matched.append(event)
@@ -250,7 +250,8 @@ class Bridge:
         if items:
             try:
                 self.counters["stored"] += self._outbox.put(items)
-                self._cdr_file.heard(records)
+                if records:
+                    self._cdr_file.heard(len(records), known=None not in records)
             except OutboxError as error:
                 self._not_stored(items, error)
         if matched:

@@ -66,6 +66,7 @@ class CdrFile:
         self._thread = threading.Thread(target=self._run, name="cdr-file", daemon=True)
         self._forget = False
         self._events = 0
+        self._known = True
         self.wanted = False  # whether some route leads call records to Odoo
 
     def start(self):
@@ -83,8 +84,21 @@ class CdrFile:
         """Read what is new, soon. Returns at once; any thread may call it."""
         self._asked.set()
 
-    def heard(self, count):
-        """``count`` records came as events."""
+    def heard(self, count, known):
+        """``count`` records came as events; ``known``: each with its ``Sequence``.
+
+        Without one an event cannot be told from a line of the file, which is not read then.
+        """
+        if known != self._known:
+            self._known = known
+            self._forget = True
+            self.look()
+            if not known:
+                log.warning(
+                    "Asterisk's Cdr events have no Sequence, which cdr_manager.conf maps: call "
+                    "records of the time without a bridge are not read from %s",
+                    self.path,
+                )
         self._events += count
         if self._events >= _EVENTS:
             self._events = 0
@@ -125,7 +139,7 @@ class CdrFile:
         if self._forget:
             self._outbox.position = None
             self._forget = False
-        if not self.wanted:
+        if not self.wanted or not self._known:
             return
         kept = self._outbox.position
         if kept is None:

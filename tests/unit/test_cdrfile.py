@@ -346,6 +346,19 @@ def test_without_a_route_the_position_is_forgotten(bridge):
     assert bridge.delivered() == [4]
 
 
+def test_beside_events_that_have_no_sequence_the_file_is_not_read_and_it_is_said(bridge, caplog):
+    bridge.file.heard(1, known=False)
+    bridge.write(3)
+    bridge.file.read()
+    assert bridge.delivered() == []
+    assert "cdr_manager.conf" in caplog.text
+    bridge.file.heard(1, known=True)
+    bridge.file.read()
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [4]
+
+
 def test_a_restored_outbox_reads_records_again_under_the_same_item_ids(bridge, outbox):
     kept = outbox.position
     bridge.write(3)
