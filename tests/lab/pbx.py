@@ -53,6 +53,11 @@ class Pbx:
         """``[pid, CPU ticks]`` of each process that is, or waits to be, the bridge."""
         return json.loads(self.run("python3", "-c", BRIDGE).stdout)
 
+    def map(self):
+        """The names of the AMI events that the bridge's settings, Odoo's among them, want."""
+        kept = self.run("cat", "/var/cache/salt/minion/asterisk/settings.json").stdout
+        return set(json.loads(kept)["events"])
+
     def sessions(self):
         """How many AMI sessions the bridge's account has, as Asterisk counts them."""
         lines = self.console("manager show connected").splitlines()

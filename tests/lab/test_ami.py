@@ -43,7 +43,7 @@ SETTINGS = {
                 {"same": "n,UserEvent(City)"},
                 {"exten": "count,1,Answer()"},
                 {"same": ["n(next),Set(N=$[0${N}+1])", "n,UserEvent(Count,N: ${N})"]},
-                {"same": ["n,Wait(0.02)", "n,GotoIf($[${N}<2000]?next)"]},
+                {"same": ["n,Wait(0.02)", "n,GotoIf($[${N}<6000]?next)"]},
             ],
             "lab-many": {"exten": [f"{number},1,NoOp()" for number in range(1000, 1000 + LINES)]},
         },
@@ -262,7 +262,7 @@ def test_asterisk_sends_no_event_that_is_in_no_route(pbx):
 
     crossed = {name for name, count in after.items() if count > before.get(name, 0)}
     assert {"UserEvent", "Cdr"} <= crossed
-    assert crossed <= {"UserEvent", "Cdr", "OriginateResponse", "FullyBooted", "Shutdown"}
+    assert crossed <= {*pbx.map(), "OriginateResponse", "FullyBooted", "Shutdown"}
 
 
 def test_a_wider_map_is_in_force_within_seconds_and_no_event_is_lost(pbx):
@@ -270,9 +270,9 @@ def test_a_wider_map_is_in_force_within_seconds_and_no_event_is_lost(pbx):
     with pbx.listening() as ear:
         pbx.originate("count", Data="60")
         channel = ear.await_event("UserEvent", UserEvent="Count", N="1")["Channel"]
-        with pbx.house.other_pillar(pbx.name, events={"Newstate": [{}]}):
+        with pbx.house.other_pillar(pbx.name, events={"LocalBridge": [{}]}):
             pbx.originate("wait")
-            ear.await_event("Newstate", 10)
+            ear.await_event("LocalBridge", 10)
         pbx.ask({"Action": "Hangup", "Channel": channel})
         ear.await_event("Cdr", Channel=channel)
         numbers = [int(event["N"]) for event in ear.past if event.get("UserEvent") == "Count"]
@@ -314,5 +314,5 @@ def test_a_recorded_transcript_is_checked_without_master_or_asterisk(pbx):
 
     events = json.loads(done.stdout)["local"]
     taken = {event["event"] for event in events if event["routes"]}
-    assert taken == {"Cdr", "UserEvent"}
-    assert len(events) > 30
+    assert {"Cdr", "UserEvent"} <= taken <= pbx.map()
+    assert "VarSet" in {event["event"] for event in events}
