@@ -108,9 +108,11 @@ def at_least(value):
     return lambda ours, _peers: _goal(f"≥ {_figure(value)}", ours >= value)
 
 
-def at_most(value):
-    """A goal: no more of the measure's unit."""
-    return lambda ours, _peers: _goal(f"≤ {_figure(value)}", ours <= value)
+def at_most(value, instead=None, what=""):
+    """A goal: no more of the measure's unit; or of ``instead``, a figure called ``what``."""
+    return lambda ours, _peers: _goal(
+        f"{what} ≤ {_figure(value)}".strip(), (ours if instead is None else instead) <= value
+    )
 
 
 def times(factor, peer):
