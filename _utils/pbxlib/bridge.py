@@ -19,7 +19,7 @@ from asterisk.manager import ManagerAuthException, ManagerException
 from pbxlib import actions, cdr, classes, filters
 from pbxlib.backoff import Backoff
 from pbxlib.cdrfile import CdrFile
-from pbxlib.errors import BadAction, OutboxError, PbxError
+from pbxlib.errors import BadAction, OutboxError, PbxError, PeerSilent
 from pbxlib.events import EventMap
 from pbxlib.session import Manager
 
@@ -152,9 +152,11 @@ class Bridge:
         self._cdr_file.look()
         if session.connected():
             self._changed.wait()
-        self._heard = time.monotonic()
         self._session = None
         reason = session.close_reason
+        # What a silent Asterisk sent since it was last heard may be lost.
+        silent = isinstance(reason, PeerSilent)
+        self._heard = session.heard if silent else time.monotonic()
         session.close()
         if self._stopping:
             return

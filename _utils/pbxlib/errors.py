@@ -89,6 +89,10 @@ class ConnectionLost(AmiError, pyst2.ManagerSocketException):
     """The session ended: Asterisk closed it, the network broke, or the peer went silent."""
 
 
+class PeerSilent(ConnectionLost):
+    """Asterisk has said nothing for too long, so the session was given up."""
+
+
 class LoginRefused(AmiError, pyst2.ManagerAuthException):
     """Asterisk refuses the user name or the secret, or the address that it comes from."""
 

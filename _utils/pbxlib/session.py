@@ -26,6 +26,7 @@ from pbxlib.errors import (
     LoginRefused,
     NotAsterisk,
     NotConnected,
+    PeerSilent,
     UnknownOutcome,
 )
 from pbxlib.inflight import InFlight, Pending
@@ -63,6 +64,8 @@ class Manager(pyst2.Manager):
     (dicts), before the functions of ``register_event``. ``on_close``: called there once, with
     the exception that ended the session, None after :meth:`close`. Both may send actions.
     What they raise is logged.
+
+    ``heard``: when Asterisk last said something (s, of the monotonic clock).
 
     ``version``: of the manager interface (str), from the greeting. ``close_reason``: as
     ``on_close`` is told.
@@ -105,7 +108,7 @@ class Manager(pyst2.Manager):
         self._parser.action_ids = self._in_flight.wire_ids
         self._events = []
         self._closing = False
-        self._heard = time.monotonic()
+        self.heard = time.monotonic()
         self._pinged = None
 
     # Connecting
@@ -308,14 +311,14 @@ class Manager(pyst2.Manager):
         if self._closing:
             raise ConnectionLost("The session was closed here")
         if self._pinged is None:
-            quiet = self._heard + self._ping_interval
+            quiet = self.heard + self._ping_interval
         else:
             quiet = self._pinged + self._ping_interval * PONG_SHARE
         until = self._in_flight.watch(quiet)
         data = link.receive(max(0.0, until - time.monotonic()))
         now = time.monotonic()
         if data is not None:
-            self._heard = now
+            self.heard = now
             self._pinged = None
             self._sort(self._parser.feed(data))
         elif now >= quiet:
@@ -327,8 +330,8 @@ class Manager(pyst2.Manager):
     def _suspect(self, now):
         """Ping a peer that says nothing; give up one that does not answer even that."""
         if self._pinged is not None:
-            raise ConnectionLost(
-                f"Asterisk has said nothing for {now - self._heard:.1f} s, not even to a ping"
+            raise PeerSilent(
+                f"Asterisk has said nothing for {now - self.heard:.1f} s, not even to a ping"
             )
         self._pinged = now
         self.submit({"Action": "Ping"}, 2 * self._ping_interval)

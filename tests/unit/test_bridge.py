@@ -318,6 +318,14 @@ def test_after_a_break_it_connects_again_and_tells_how_long_it_heard_nothing(sta
     assert 0 <= gaps[1] <= gaps[2] < 10
 
 
+def test_the_gap_after_a_silence_begins_when_asterisk_was_last_heard(start, ami, bus):
+    ami.answers["Ping"] = lambda peer, action: None
+    start(resolved(ami, ping_interval=1))
+    bus.reached("connected", "disconnected")
+    gap = [data["gap"] for tag, data in bus.sent if tag == "asterisk/ami/state"][1]
+    assert 1 <= gap <= 3
+
+
 def test_other_ami_settings_open_another_session(start, ami, bus):
     with FakeAMI(secret="other") as another:
         bridge = start(resolved(ami))

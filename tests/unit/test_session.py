@@ -424,10 +424,10 @@ def test_a_quiet_peer_is_pinged_and_kept(ami):
 
 def test_a_peer_that_went_silent_is_noticed_within_two_ping_intervals(ami):
     ami.answers["Ping"] = silence
-    with connected(ami, ping_interval=0.2) as session:
+    with connected(ami, ping_interval=1) as session:
         began = time.monotonic()
         assert session.wait_closed(5)
-        assert time.monotonic() - began <= 0.4
+        assert time.monotonic() - began <= 2
         assert isinstance(session.close_reason, ConnectionLost)
         assert "said nothing for" in str(session.close_reason)
 
