@@ -113,7 +113,7 @@ class CdrFile:
         self.look()
 
     def _run(self):
-        backoff = Backoff(first=1.0, cap=60.0)
+        backoff = Backoff(first=1.0, cap=10.0)
         pause = HOUR
         said = None
         while True:

@@ -296,7 +296,7 @@ class Trial:
                 self.house.await_that,
                 lambda keys=expected, at=minion: keys <= self.arrived(at).keys(),
                 f"all records of {minion}",
-                15,
+                30,
             )
             arrived = self.arrived(minion)
             total += len(expected)
