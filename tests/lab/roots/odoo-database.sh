@@ -13,8 +13,9 @@ chown postgres:postgres /run/postgresql
 pg_ctlcluster "$version" "$cluster" start
 [ "$(runuser -u postgres -- psql -Atc "SELECT 1 FROM pg_roles WHERE rolname = 'odoo'")" ] ||
     runuser -u postgres -- createuser --createdb odoo
+# No HTTP for the same reason: another Odoo may have the port.
 runuser -u odoo -- odoo --config /etc/odoo/odoo.conf --database odoo --init base,web,mail,contacts \
-    --without-demo all --stop-after-init
+    --without-demo all --no-http --stop-after-init
 pg_ctlcluster "$version" "$cluster" stop
 sed -i /fsync/d "$settings"
 
