@@ -1,37 +1,28 @@
 """
-Act on this minion's Asterisk, and look at what is on its way to Odoo.
+Act on this minion's Asterisk.
 
 Actions go over the minion bus to the engine ``asterisk_ami``, which holds the one AMI session.
 """
 
-import logging
 import os
-import sys
 import time
 import uuid
 
 import salt.utils.event
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-# Salt loads this file anew after a sync; the library must not stay the one of before, or a new
-# version's apply would fail until somebody restarted the minion.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
-
 try:
-    from pbxlib import classes, keyfile, pillar, words
-    from pbxlib.errors import PbxError, SettingsError
-    from pbxlib.events import EventMap
+    from pbxlib import fresh
+
+    fresh.forget()
+    from pbxlib import pillar
+    from pbxlib.errors import SettingsError
     from pbxlib.lock import EngineLock
-    from pbxlib.outbox import Outbox
-    from pbxlib.replay import replay
     from pbxlib.tickets import Tickets, address
 
     MISSING = None
 except ImportError as error:
     MISSING = str(error)
-
-log = logging.getLogger(__name__)
 
 __virtualname__ = "asterisk"
 
@@ -361,210 +352,9 @@ def status():
     except CommandExecutionError as error:
         result["ami"] = str(error)
         __context__["retcode"] = 1
-    waiting = outbox()
+    waiting = __salt__["asterisk.outbox"]()
     result.update(outbox=waiting["depth"], failed=waiting["failed"], error=waiting.get("error"))
     return result
-
-
-def outbox():
-    """
-    What is on its way to Odoo: a ``summary`` in words, ``depth`` (items that wait), ``failed`` (set
-    aside), ``oldest`` (seconds), ``rate`` (items a second over the last minute), what was
-    ``delivered``, ``dropped``, gone ``stale`` or ``superseded``, when Odoo last ``answered`` (epoch
-    seconds), the last ``error`` and the ``next_try`` (epoch seconds) while it cannot be reached.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.outbox
-    """
-    with _outbox() as box:
-        status = box.status()
-    return dict(status, summary=words.of_outbox(status, time.time()))
-
-
-def outbox_failed(limit=100):
-    """
-    The items that Odoo's handlers failed on too often, with their errors, oldest first.
-    ``created`` is in epoch seconds, ``age`` the same in words.
-
-    limit: 100
-        How many at the most.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.outbox_failed
-    """
-    now = time.time()
-    with _outbox() as box:
-        return [dict(item, age=words.span(now - item["created"])) for item in box.failed(limit)]
-
-
-def outbox_retry(*ids):
-    """
-    Send items that were set aside again: those of ``ids``, or all. Returns how many.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.outbox_retry
-        salt-call asterisk.outbox_retry 6f1d2c3b4a596877
-    """
-    with _outbox() as box:
-        return box.retry([str(item) for item in ids] or None)
-
-
-def outbox_drop(*ids):
-    """
-    Delete items that were set aside: those of ``ids``; ``all`` for all. Returns how many.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.outbox_drop 6f1d2c3b4a596877
-        salt-call asterisk.outbox_drop all
-    """
-    if not ids:
-        raise SaltInvocationError("Say which items to delete, by id, or 'all'")
-    with _outbox() as box:
-        return box.drop(None if ids == ("all",) else [str(item) for item in ids])
-
-
-class _outbox:
-    """The outbox of this minion, closed at the end; its errors as Salt's."""
-
-    def __enter__(self):
-        try:
-            self._box = Outbox(os.path.join(pillar.folder(__opts__), "outbox.sqlite"))
-        except PbxError as error:
-            raise CommandExecutionError(str(error)) from error
-        return self._box
-
-    def __exit__(self, kind, error, trace):
-        self._box.close()
-        if isinstance(error, PbxError):
-            raise CommandExecutionError(str(error)) from error
-
-
-def bus_event(tag, data):
-    """
-    Send an event of the Salt bus to Odoo by the routes of pillar ``asterisk:bus_events``.
-    Reactor SLS call this. Returns how many routes took it.
-
-    tag
-        The event's tag.
-
-    data
-        Its data, a dict. The handler in Odoo gets it with ``tag`` added.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.bus_event salt/minion/pbx1/start '{"id": "pbx1"}'
-    """
-    if not isinstance(data, dict):
-        raise SaltInvocationError(f"{data!r} is not the data of an event: write a dict")
-    try:
-        settings = pillar.check(__pillar__.get("asterisk"))
-    except SettingsError:
-        # As in the engines, which say it: a fault leaves the last good map in force.
-        settings = pillar.check(pillar.last_good(__opts__))
-    routes = EventMap.of(settings).bus_routes(tag, data)
-    event = dict(data, tag=tag)
-    items = [route.item(pattern, event) for pattern, route in routes if route.model]
-    if items:
-        with _outbox() as box:
-            box.put(items)
-    return len(items)
-
-
-def settings_errors():
-    """
-    What is wrong in the pillar key ``asterisk``: a list of lines, each with the key's path, what
-    was found and what to write. Empty when all is well.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.settings_errors
-    """
-    try:
-        pillar.check(__pillar__.get("asterisk"))
-    except SettingsError as error:
-        return error.problems
-    return []
-
-
-def events_check(path):
-    """
-    Replay a recorded AMI transcript through the event map of this minion's pillar. Returns, for
-    each event, which routes took it and what would have been sent to Odoo; nothing is sent.
-    Works without Asterisk and, with ``--local``, without a master: the map is then the one that
-    the bridge took last.
-
-    path
-        A file as received from AMI, for example by ``socat -u TCP:127.0.0.1:5038 FILE``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.events_check /root/calls.ami
-    """
-    try:
-        with open(path, "rb") as file:
-            return list(replay(file, EventMap.of(_settings(pillar.last_good(__opts__)))))
-    except (OSError, PbxError) as error:
-        raise CommandExecutionError(f"{path} cannot be replayed: {error}") from error
-
-
-def _settings(without_pillar=None):
-    try:
-        return pillar.check(__pillar__.get("asterisk", without_pillar))
-    except SettingsError as error:
-        raise CommandExecutionError(str(error)) from error
-
-
-def read_classes():
-    """
-    The classes of AMI events that the account of the bridge must read for the event map in this
-    minion's pillar: a list. For the template of ``manager.conf``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.read_classes
-    """
-    return classes.needed(_settings()["events"])
-
-
-def secret(name):
-    """
-    The generated secret ``name`` of this minion: made on first use, kept in a file of mode 0600
-    beside the minion's configuration. For templates; what it returns is a secret. Under
-    ``test=True`` none is made, and one that there is not yet is a text that says so.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call asterisk.secret ami
-    """
-    try:
-        folder = pillar.keys(__opts__)
-        if __opts__.get("test"):
-            return keyfile.read(folder, str(name)) or "(will be generated)"
-        return keyfile.get(folder, str(name))
-    except SettingsError as error:
-        raise SaltInvocationError(str(error)) from error
 
 
 def console_ticket():
@@ -581,7 +371,10 @@ def console_ticket():
 
         salt pbx1 asterisk.console_ticket
     """
-    console = _settings()["console"]
+    try:
+        console = pillar.check(__pillar__.get("asterisk"))["console"]
+    except SettingsError as error:
+        raise CommandExecutionError(str(error)) from error
     if not console["enabled"]:
         raise CommandExecutionError(
             "The console is off: set asterisk:console:enabled to true in this minion's pillar and "
