@@ -70,8 +70,8 @@ def test_an_endpoint_has_an_auth_and_an_aor_of_its_own_name(host):
         "aors = 101",
         "callerid = Alice <101>",
         "[101](phone-auth)",
-        "password = given",
         "username = 101",
+        "password = given",
         "[101](phone-aor)",
     ]
 
@@ -96,3 +96,51 @@ def test_the_cdr_event_carries_sequence_and_linkedid(host):
     host.set_pillar({})
     lines = body(host.conf("cdr_manager.conf"))
     assert lines[-2:] == ["sequence = Sequence", "linkedid = LinkedID"]
+
+
+def test_a_trunk_by_registration_logs_in_and_is_asked_for_no_login(host):
+    trunk = {
+        "template": "trunk",
+        "auth": {"username": "4420", "password": "given"},
+        "aor": {"contact": "sip:sip.example.com"},
+        "registration": {"server_uri": "sip:sip.example.com"},
+    }
+    host.set_pillar({"endpoints": {"provider": trunk}})
+    lines = body(host.conf("pjsip.conf"))
+    assert lines[lines.index("[provider](trunk)") :] == [
+        "[provider](trunk)",
+        "outbound_auth = provider",
+        "aors = provider",
+        "[provider](trunk-auth)",
+        "username = 4420",
+        "password = given",
+        "[provider](trunk-aor)",
+        "contact = sip:sip.example.com",
+        "[provider](trunk-registration)",
+        "endpoint = provider",
+        "outbound_auth = provider",
+        "server_uri = sip:sip.example.com",
+    ]
+
+
+def test_a_trunk_by_address_has_no_login(host):
+    host.set_pillar(
+        {"endpoints": {"carrier": {"template": "trunk", "identify": {"match": ["::1", "::2"]}}}}
+    )
+    lines = body(host.conf("pjsip.conf"))
+    assert lines[lines.index("[carrier](trunk)") :] == [
+        "[carrier](trunk)",
+        "aors = carrier",
+        "[carrier](trunk-aor)",
+        "[carrier](trunk-identify)",
+        "endpoint = carrier",
+        "match = ::1",
+        "match = ::2",
+    ]
+
+
+def test_no_password_is_made_up_for_a_login_elsewhere(host):
+    trunk = {"template": "trunk", "auth": {"username": "x"}, "registration": {"server_uri": "y"}}
+    host.set_pillar({"endpoints": {"provider": trunk}})
+    with pytest.raises(AssertionError, match="asterisk:endpoints:provider:auth:password"):
+        host.conf("pjsip.conf")
