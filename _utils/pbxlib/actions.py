@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from pbxlib import wire
 from pbxlib.errors import ActionForbidden, BadAction
+from pbxlib.message import serialize
 
 # Not here, although they look harmless: PJSIPShowEndpoint and PJSIPShowAuths show passwords,
 # MixMonitor runs a command, Monitor writes files anywhere.
@@ -60,7 +60,7 @@ def check(action, also_actions=(), also_applications=()):
     """
     Check an action before it is sent.
 
-    ``action``: dict of headers, as :func:`pbxlib.wire.serialize` takes them. ``also_actions``,
+    ``action``: dict of headers, as :func:`pbxlib.message.serialize` takes them. ``also_actions``,
     ``also_applications``: names that are allowed besides the everyday ones.
 
     Raises :class:`~pbxlib.errors.BadAction` when it cannot be sent as it is, and
@@ -75,7 +75,7 @@ def check(action, also_actions=(), also_applications=()):
         if key in headers:
             raise BadAction(f"Header {name!r} is there twice, as {headers[key]!r} too")
         headers[key] = name
-    wire.serialize(action)
+    serialize(action)
     for key, name in headers.items():
         if key in NUMBERED:
             _refuse_bare_number(name, action[name])

@@ -31,6 +31,7 @@ from pbxlib.errors import (
 )
 from pbxlib.inflight import InFlight, Pending
 from pbxlib.link import Link
+from pbxlib.message import serialize
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ class Manager(pyst2.Manager):
         """
         Send an action and do not wait.
 
-        ``action``: as :func:`pbxlib.wire.serialize` takes it; it is not changed. ``timeout``:
+        ``action``: as :func:`pbxlib.message.serialize` takes it; it is not changed. ``timeout``:
         seconds. ``callback``: called in the reading thread with a list of messages (dicts), the
         reply first and its event list after it, or with the exception that :meth:`request` would
         raise. Returns the ``ActionID``.
@@ -208,7 +209,7 @@ class Manager(pyst2.Manager):
             action = {**action, (named or ["ActionID"])[0]: action_id}
         elif not isinstance(action_id, str) or not action_id or action_id != action_id.strip():
             raise BadAction(f"Header 'ActionID' is {action_id!r}: it must be a plain string")
-        data = wire.serialize(action)
+        data = serialize(action)
         timeout = self._action_timeout if timeout is None else timeout
         if not isinstance(timeout, (int, float)) or not timeout > 0:
             raise BadAction(f"The time to wait is {timeout!r}: give a number of seconds above 0")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbxlib.errors import BadAction, NotAsterisk
-from pbxlib.wire import MAX_KEPT_LINES, MAX_NAMES, OTHER_NAMES, Parser, _Lines, serialize
+from pbxlib.errors import NotAsterisk
+from pbxlib.message import MAX_KEPT_LINES, Lines, serialize
+from pbxlib.wire import MAX_NAMES, OTHER_NAMES, Parser
 
 TRANSCRIPTS = {
     path.stem: path.read_bytes()
@@ -325,7 +326,7 @@ def test_a_peer_that_invents_names_does_not_fill_the_counters():
 
 
 def test_lines_that_never_come_again_do_not_fill_the_memory():
-    headers = _Lines()
+    headers = Lines()
     for number in range(MAX_KEPT_LINES * 2 + 100):
         headers[b"Uniqueid: %d" % number]
         headers[b"Text: %d " % number + b"x" * 1000]
@@ -376,63 +377,3 @@ def test_what_is_wanted_can_change_between_reads():
     assert len(parser.feed(event)) == 1
     parser.want(None)
     assert len(parser.feed(event + frames("Event: Hangup"))) == 2
-
-
-# Actions
-
-
-def test_an_action_is_written_in_its_order_with_lists_as_repeated_headers():
-    action = {
-        "Action": "Originate",
-        "Channel": "PJSIP/+4420",
-        "Timeout": 60000,
-        "Async": True,
-        "Variable": ["A=1", ["B=Žaneta"]],
-        "Other": {"C": "2"},
-    }
-    before = dict(action)
-    assert serialize(action).decode() == (
-        "Action: Originate\r\nChannel: PJSIP/+4420\r\nTimeout: 60000\r\nAsync: true\r\n"
-        "Variable: A=1\r\nVariable: B=Žaneta\r\nOther: C=2\r\n\r\n"
-    )
-    assert action == before
-
-
-@pytest.mark.parametrize("bad", ["\r", "\n", "\0", "\r\nAction: Originate"])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        lambda bad: {"Exten": f"100{bad}"},
-        lambda bad: {"Exten": ["1", ["2", f"3{bad}4"]]},
-        lambda bad: {"Exten": {"A": f"b{bad}c"}},
-        lambda bad: {"Exten": {f"A{bad}c": "b"}},
-        lambda bad: {f"Exten{bad}X": "100"},
-    ],
-    ids=["value", "nested list", "dict", "name in dict", "header"],
-)
-def test_a_header_cannot_be_injected(bad, shape):
-    with pytest.raises(BadAction, match="Exten"):
-        serialize({"Action": "Ping", **shape(bad)})
-
-
-@pytest.mark.parametrize("name", ["", " Exten", "Exten ", "Exten: 1", "Ex:ten", 5, None])
-def test_what_is_no_header_name_is_refused(name):
-    with pytest.raises(BadAction, match="cannot be the name"):
-        serialize({"Action": "Ping", name: "x"})
-
-
-@pytest.mark.parametrize("value", [None, b"x", {1, 2}, "\ud800"])
-def test_what_is_no_value_is_refused(value):
-    with pytest.raises(BadAction, match="'Exten'"):
-        serialize({"Action": "Ping", "Exten": value})
-
-
-def test_what_asterisk_would_not_read_is_refused():
-    assert len(serialize({"A": "x" * 1019})) == 1022 + 4
-    with pytest.raises(BadAction, match="'A' makes a line of 1023 bytes"):
-        serialize({"A": "x" * 1020})
-    assert serialize({"A": ["x"] * 128})
-    with pytest.raises(BadAction, match="129 headers"):
-        serialize({"A": ["x"] * 129})
-    with pytest.raises(BadAction, match="empty"):
-        serialize({})

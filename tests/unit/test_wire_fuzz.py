@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pbxlib.errors import BadAction, NotAsterisk
-from pbxlib.wire import MAX_LINES, Parser, serialize
+from pbxlib.message import MAX_LINES, serialize
+from pbxlib.wire import Parser
 
 
 @pytest.fixture(autouse=True, scope="module")
