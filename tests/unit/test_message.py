@@ -1,4 +1,4 @@
-"""An action becomes bytes that Asterisk reads as it was meant, or is refused by its header's name."""
+"""An action becomes bytes that Asterisk reads as they were meant, or is refused by its header."""
 
 import pytest
 
