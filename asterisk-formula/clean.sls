@@ -41,6 +41,9 @@ asterisk-clean-files:
       - {{ etc }}/asterisk/{{ name }}
 {%- endfor %}
       - {{ etc }}/minion.d/asterisk.conf
+{%- if method != 'none' %}
+      - /etc/logrotate.d/asterisk
+{%- endif %}
 
 {%- if method == 'none' %}
 

@@ -193,6 +193,7 @@ SCHEMA = {
     "service": (None, _text),
     "user": (None, _text),
     "group": (None, _text),
+    "rotation": (None, _texts),
     "ami": {
         "host": ("127.0.0.1", _line),
         "port": (5038, _whole(1, 65535)),

@@ -26,9 +26,9 @@ asterisk:
         # Always a member, after those who logged in.
         member: 'PJSIP/302,5,Grace Hopper'
     musiconhold.conf:
-      # Files in /var/lib/asterisk/moh, of any format that Asterisk plays. No package has any.
-      default: {mode: files, directory: moh}
-      support: {mode: files, directory: moh, sort: random}
+      # Your own files, of any format that Asterisk plays: no package has any.
+      default: {mode: files, directory: /var/lib/asterisk/moh}
+      support: {mode: files, directory: /var/lib/asterisk/moh, sort: random}
     voicemail.conf:
       general:
         format: wav
