@@ -15,6 +15,10 @@ class SettingsError(PbxError):
         self.problems = list(problems)
 
 
+class ConfError(PbxError):
+    """A .conf file cannot hold this, or its text leaves no place for it: nothing was changed."""
+
+
 class ConsoleError(PbxError):
     """The console's terminal cannot be started: its user, its program or its system resources."""
 
