@@ -28,6 +28,27 @@ asterisk-bridge-engines:
     - require:
       - id: asterisk-extensions
 
+{%- if grains.get('init') == 'systemd' %}
+
+asterisk-bridge-unit:
+  # A minion that was killed comes back; so does one that was restarted before the last one had
+  # ended, which Salt refuses to start.
+  file.managed:
+    - name: /etc/systemd/system/salt-minion.service.d/asterisk.conf
+    - contents: |
+        [Service]
+        Restart=on-failure
+        RestartSec=5
+    - user: root
+    - group: root
+    - mode: '0644'
+    - makedirs: true
+  module.run:
+    - name: service.systemctl_reload
+    - onchanges:
+      - file: asterisk-bridge-unit
+{%- endif %}
+
 asterisk-bridge-minion:
   service.running:
     - name: salt-minion
@@ -35,6 +56,9 @@ asterisk-bridge-minion:
     - require:
       - file: asterisk-bridge-engines
       - pip: asterisk-bridge-packages
+{%- if grains.get('init') == 'systemd' %}
+      - module: asterisk-bridge-unit
+{%- endif %}
 
 asterisk-bridge-restart:
   asterisk.minion_current:

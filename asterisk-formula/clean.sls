@@ -44,6 +44,7 @@ asterisk-clean-files:
 {%- if method != 'none' %}
       - /etc/logrotate.d/asterisk
 {%- endif %}
+      - /etc/systemd/system/salt-minion.service.d/asterisk.conf
 
 {%- if method == 'none' %}
 
