@@ -130,7 +130,7 @@ class House:
     def await_minion(self, minion):
         """Wait until the master hears from a minion."""
         # Asked too early, the command would wait long for a minion that connects meanwhile.
-        ping = ["timeout", "4", "salt", "--timeout=3", minion, "test.ping"]
+        ping = ["timeout", "8", "salt", "--timeout=5", minion, "test.ping"]
 
         def answers():
             return self.run("hub", *ping, check=False).returncode == 0

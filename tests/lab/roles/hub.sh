@@ -15,7 +15,7 @@ cat > /etc/salt/master.d/lab.conf <<'EOF'
 auto_accept: true
 worker_threads: 3
 # How long to wait for a busy minion to say that a job still runs.
-gather_job_timeout: 20
+gather_job_timeout: 45
 EOF
 # Only salt-call runs on the hub, on the formula's own hub SLS.
 cat > /etc/salt/minion.d/lab.conf <<EOF
