@@ -71,7 +71,7 @@ systemctl start odoo
 
 def install_probe(house):
     """Put the probe into Odoo, with a route of its own for ``Cdr``."""
-    house.run("odoo", "bash", "-s", stdin=INSTALL_PROBE)
+    house.run(house.odoo_host, "bash", "-s", stdin=INSTALL_PROBE)
     await_odoo(house)
 
 
@@ -79,25 +79,41 @@ def be_impatient(house, minions):
     """Give minions the tests' short pauses, and the probe's route."""
     house.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR + IMPATIENT)
     for minion in minions:
-        refresh(house, minion)
+        refresh(house, minion, patient=False)
 
 
 def be_patient(house, minions):
     """Take the short pauses back."""
     house.write("hub", "/srv/pillar/pbx.sls", PBX_PILLAR)
     for minion in minions:
-        refresh(house, minion)
+        refresh(house, minion, patient=True)
 
 
-def refresh(house, minion):
-    """Have a minion's engines take the pillar as it is now."""
+def refresh(house, minion, patient):
+    """Have a minion's engines take the pillar as it is now: this Odoo's, with its routes."""
     house.salt(minion, "saltutil.refresh_pillar")
-    settings = f"{CACHE}/settings.json"
-    # The second time, since a refresh that was under way may have come before the change.
-    house.await_that(
-        lambda: "lab.probe" in house.run(minion, "cat", settings, check=False).stdout,
-        f"the probe's route on {minion}",
-    )
+
+    def taken():
+        kept = house.run(minion, "cat", f"{CACHE}/settings.json", check=False).stdout
+        odoo = json.loads(kept or "{}").get("odoo", {})
+        if odoo.get("url") != house.odoo_url or (odoo.get("read_timeout") != 6) != patient:
+            return False
+        return patient or "lab.probe" in kept
+
+    house.await_that(taken, f"the settings of {house.odoo_host} on {minion}")
+
+
+@contextmanager
+def other_odoo(house, minion):
+    """While the block runs, ``minion`` delivers to this house's Odoo instead of the one before."""
+    path = f"/srv/pillar/{minion}.sls"
+    before = house.run("hub", "cat", path).stdout
+    house.lab("up", house.odoo_host)
+    house.connect_odoo(minion)
+    try:
+        yield
+    finally:
+        house.write("hub", path, before)
 
 
 def await_odoo(house):
@@ -139,8 +155,8 @@ def limit_hanging(house, short):
     """Have Odoo kill a worker whose request takes longer than ``HANG_LIMIT``, or as before."""
     line = f"limit_time_real = {HANG_LIMIT}"
     edit = f"/{line}/d" if not short else f"/^workers/a {line}"
-    house.run("odoo", "sed", "-i", edit, ODOO_CONFIG)
-    house.run("odoo", "systemctl", "restart", "odoo")
+    house.run(house.odoo_host, "sed", "-i", edit, ODOO_CONFIG)
+    house.run(house.odoo_host, "systemctl", "restart", "odoo")
     await_odoo(house)
 
 

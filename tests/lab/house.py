@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE))
 from labhosts import authority, inventory, network, places  # noqa: E402
 
 ADMIN_KEY = "/root/odoo-admin-api-key"
+ADMIN = 2  # the id of base.user_admin
 PBX_PILLAR = """\
 # Written by the lab. What a PBX is: two phones, a dialplan, and where its Odoo is.
 asterisk:
@@ -63,20 +64,22 @@ if not given["has_key"]:
     result["login"] = server.user_id.login
 if not given["has_admin_key"]:
     # What the tests ask Odoo with, in place of a browser.
-    from datetime import datetime, timedelta
+    from odoo.addons.asterisk_plus import compat
     admin = env.ref("base.user_admin")
-    admin.write({{"group_ids": [(4, env.ref("asterisk_plus.group_manager").id)]}})
-    make = env(user=admin.id)["res.users.apikeys"]._generate
-    result["admin_key"] = make("rpc", "lab", datetime.now() + timedelta(days=30))
+    manager = env.ref("asterisk_plus.group_manager")
+    admin.write({{compat.group_field(env): [(4, manager.id)]}})
+    result["admin_key"] = compat.new_api_key(admin, "lab")
 env.cr.commit()
 print("RESULT " + json.dumps(result))
 """
 
 
 class House:
-    """The hub, the PBXs and Odoo of this clone's lab."""
+    """The hub, the PBXs and one Odoo of this clone's lab: ``odoo``, its host, or ``odoo14``."""
 
-    def __init__(self):
+    def __init__(self, odoo="odoo"):
+        self.odoo_host = odoo
+        self.odoo_url = f"https://{odoo}"
         self._lab = places.Lab()
         self._key = None
 
@@ -116,7 +119,7 @@ class House:
         """What a function returned on a minion. Raises ``RuntimeError`` when it failed.
 
         Salt publishes a job once: a minion that is just connecting anew never hears of it. So
-        a job without an answer is asked for a second time.
+        a job without an answer is asked for a second time, once it is known not to run.
         """
         # How long salt waits before it asks a busy minion whether the job still runs.
         command = ["salt", "--timeout=30", "--out=json", "--static", minion, function]
@@ -125,6 +128,11 @@ class House:
             with contextlib.suppress(ValueError, KeyError):
                 return json.loads(done.stdout)[minion]
             self.await_minion(minion)
+            self.await_that(
+                lambda: not self.call(minion, "saltutil.is_running", function),
+                f"the end of {function} on {minion}, which did not answer in time",
+                seconds,
+            )
         raise RuntimeError(f"{minion}: {function}: {done.stdout}{done.stderr}")
 
     def await_minion(self, minion):
@@ -147,33 +155,47 @@ class House:
 
     # Odoo --------------------------------------------------------------------------------
 
-    def odoo_shell(self, script, host="odoo"):
+    def odoo_shell(self, script):
         """Run Python in Odoo's shell; what it prints after ``RESULT`` as JSON is returned."""
-        done = self.run(host, "odoo-shell", stdin=script)
+        done = self.run(self.odoo_host, "odoo-shell", stdin=script)
         for line in reversed(done.stdout.splitlines()):
             if "RESULT " in line:
                 return json.loads(line.split("RESULT ", 1)[1])
         raise RuntimeError(f"Odoo's shell returned nothing:\n{done.stdout}\n{done.stderr}")
 
     def odoo(self, model, method, **arguments):
-        """Call a method of Odoo over JSON-2 as its administrator."""
+        """Call a method of Odoo as its administrator: over JSON-2, or JSON-RPC before 19.
+
+        Raises ``RuntimeError`` with what Odoo said, ``OSError`` when it does not answer.
+        """
         if self._key is None:
-            self._key = self.run("odoo", "cat", ADMIN_KEY).stdout.strip()
+            self._key = self.run(self.odoo_host, "cat", ADMIN_KEY).stdout.strip()
+        if self.odoo_host == "odoo":
+            return self._ask_odoo(
+                f"json/2/{model}/{method}",
+                arguments,
+                {"Authorization": f"bearer {self._key}", "X-Odoo-Database": "odoo"},
+            )
+        ids = [arguments.pop("ids")] if "ids" in arguments else []
+        call = ["odoo", ADMIN, self._key, model, method, ids, arguments]
+        params = {"service": "object", "method": "execute_kw", "args": call}
+        answer = self._ask_odoo("jsonrpc", {"jsonrpc": "2.0", "method": "call", "params": params})
+        if "error" in answer:
+            raise RuntimeError(f"{model}.{method}: {json.dumps(answer['error'])[:2000]}")
+        return answer["result"]
+
+    def _ask_odoo(self, path, body, headers=None):
         request = urllib.request.Request(
-            f"https://{self.address('odoo')}/json/2/{model}/{method}",
-            json.dumps(arguments).encode(),
-            {
-                "Content-Type": "application/json",
-                "Authorization": f"bearer {self._key}",
-                "X-Odoo-Database": "odoo",
-            },
+            f"https://{self.address(self.odoo_host)}/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **(headers or {})},
         )
         trust = ssl.create_default_context(cadata=authority.certificate(self._lab).decode())
         try:
             with urllib.request.urlopen(request, context=trust, timeout=60) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{model}.{method}: {error.read().decode()[:2000]}") from None
+            raise RuntimeError(f"{path}: {error.read().decode()[:2000]}") from None
 
     def await_that(self, check, what, seconds=30):
         """What ``check()`` returns, once it is true. Raises ``RuntimeError`` after ``seconds``."""
@@ -241,7 +263,9 @@ class House:
     def connect_odoo(self, minion="pbx1"):
         """Make the PBX known to Odoo, and Odoo to the PBX: the id of its server record."""
         pillar = f"/srv/pillar/{minion}.sls"
-        has_key = self.run("hub", "test", "-s", pillar, check=False).returncode == 0
+        # The key that it has, if any, may be another Odoo's.
+        mine = ["grep", "-qF", f'"{self.odoo_url}"', pillar]
+        has_key = self.run("hub", *mine, check=False).returncode == 0
         secret = self.run("hub", "cat", "/etc/salt/asterisk/salt-api-password").stdout
         given = {
             "minion": minion,
@@ -250,20 +274,23 @@ class House:
             "password": secret.strip(),
             "ca": self.run("hub", "cat", "/etc/salt/asterisk-hub/salt-api.crt").stdout,
             "has_key": has_key,
-            "has_admin_key": self.run("odoo", "test", "-s", ADMIN_KEY, check=False).returncode == 0,
+            "has_admin_key": self._has_admin_key(),
         }
         server = self.odoo_shell(CONNECT.format(given=json.dumps(given)))
         if "admin_key" in server:
-            self.write("odoo", ADMIN_KEY, server["admin_key"])
+            self.write(self.odoo_host, ADMIN_KEY, server["admin_key"])
         if "key" in server:
             settings = {
-                "url": "https://odoo",
+                "url": self.odoo_url,
                 "database": "odoo",
                 "login": server["login"],
                 "api_key": server["key"],
             }
             self.write("hub", pillar, json.dumps({"asterisk": {"odoo": settings}}))
         return server["id"]
+
+    def _has_admin_key(self):
+        return self.run(self.odoo_host, "test", "-s", ADMIN_KEY, check=False).returncode == 0
 
     def apply(self, minion="pbx1", *arguments):
         """Apply the formula: a dict of state id to its result, when the minion is back."""

@@ -38,7 +38,6 @@ class Probe(models.Model):
     def tally(self, minion):
         """How often each record of a PBX came: ``[uniqueid, sequence, times at the probe, times
         among the calls]``."""
-        self.env.flush_all()
         self.env.cr.execute(
             """
             SELECT uniqueid, sequence, sum(probe)::int, sum(call)::int FROM (
