@@ -84,17 +84,22 @@ asterisk-hub-account:
     - require:
       - file: asterisk-hub-folder
 
-asterisk-hub-reactor:
+{%-   for reactor in ['minion_start'] + (['job_return'] if hub.job_returns else []) %}
+
+asterisk-hub-reactor-{{ reactor }}:
   file.managed:
-    - name: {{ home }}/minion_start.sls
+    - name: {{ home }}/{{ reactor }}.sls
     # A package of SPM's keeps its reactors inside the formula's own folder.
     - source:
-      - salt://reactor/minion_start.sls
-      - salt://asterisk-formula/reactor/minion_start.sls
+      - salt://reactor/{{ reactor }}.sls
+      - salt://asterisk-formula/reactor/{{ reactor }}.sls
     - user: {{ user }}
     - mode: '0644'
     - require:
       - file: asterisk-hub-folder
+    - require_in:
+      - file: asterisk-hub-master-conf
+{%-   endfor %}
 
 asterisk-hub-master-conf:
   file.managed:
@@ -112,7 +117,6 @@ asterisk-hub-master-conf:
     - show_changes: true
     - require:
       - file: asterisk-hub-account
-      - file: asterisk-hub-reactor
 
 asterisk-hub-extensions:
   # The master's own copies: runners and the external pillar are not what a minion syncs.

@@ -179,8 +179,8 @@ def _unprivileged(value):
 
 
 # A leaf is (default, check); a dict is a section; None as default means "not set".
-# Sections that only the formula's SLS files read are checked for their type alone here: their
-# keys are Asterisk's own.
+# What only the formula's SLS files read is checked for its type alone here: its defaults are theirs,
+# and the keys of some are Asterisk's own.
 SCHEMA = {
     "install": {
         "method": ("package", _one_of("package", "source", "none")),
@@ -251,7 +251,21 @@ SCHEMA = {
     "events_serial": (None, _text),
     "config": ({}, _mapping),
     "endpoints": ({}, _mapping),
-    "hub": ({}, _mapping),
+    "hub": {
+        "listen": (None, _listen),
+        "port": (None, _whole(1, 65535)),
+        "account": (None, _ascii),
+        "password": (None, _line),
+        "token_expire": (None, _whole(60, 10**9)),
+        "functions": (None, _texts),
+        "job_returns": (None, _texts),
+        "tls": {
+            "cert": (None, _path),
+            "key": (None, _path),
+            "names": (None, _texts),
+            "days": (None, _whole(1, 36500)),
+        },
+    },
 }
 
 
@@ -316,7 +330,7 @@ def _section(schema, given, path, problems):
 
 def _masked(key, error):
     # A wrong secret must not reach the log by way of its own error.
-    if key in ("secret", "api_key"):
+    if key in ("secret", "api_key", "password"):
         return "it is not one line of text in quotes, without spaces around it"
     return str(error)
 

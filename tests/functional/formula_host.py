@@ -12,9 +12,12 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 class FormulaHost:
-    """``salt-call --local`` with the repository as file root and a pillar of the test's own."""
+    """``salt-call --local`` with the repository as file root and a pillar of the test's own.
 
-    def __init__(self, home):
+    ``options``: more of the minion's configuration.
+    """
+
+    def __init__(self, home, **options):
         self.etc = home / "asterisk"
         self.salt = home / "salt"
         self.pillar = home / "pillar"
@@ -31,6 +34,7 @@ class FormulaHost:
             "file_roots": {"base": [str(REPO)]},
             "file_ignore_regex": [r"/\.git", r"/\.venv", r"__pycache__"],
             "pillar_roots": {"base": [str(self.pillar)]},
+            **options,
         }
         (self.salt / "minion").write_text(json.dumps(config))
         (self.pillar / "top.sls").write_text("base: {'*': [pbx]}")

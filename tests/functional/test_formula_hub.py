@@ -10,14 +10,20 @@ from salt.utils.minions import CkMinions
 
 
 @pytest.fixture(scope="module")
-def conf(tmp_path_factory):
-    host = FormulaHost(tmp_path_factory.mktemp("host"))
+def host(tmp_path_factory):
+    home = tmp_path_factory.mktemp("host")
+    return FormulaHost(home, asterisk_job_returns=["state.apply", "asterisk.bus_event"])
+
+
+@pytest.fixture(scope="module")
+def conf(host):
     hub = {
         "listen": "0.0.0.0",
         "port": 8000,
         "account": "odoo",
         "token_expire": 60,
         "functions": [],
+        "job_returns": [],
     }
     text = host.call(
         "slsutil.renderer",
@@ -65,3 +71,39 @@ def test_odoo_may_start_two_runners(runner_allowed):
 def test_salt_api_opens_no_other_client(conf):
     assert conf["netapi_enable_clients"] == ["runner"]
     assert conf["rest_cherrypy"]["ssl_crt"] == "/c"
+
+
+JOB = {
+    "id": "pbx1",
+    "jid": "20261123000000000000",
+    "fun": "state.apply",
+    "success": False,
+    "retcode": 2,
+    "return": {
+        "file_|-a": {"__id__": "a", "result": True, "comment": "fine"},
+        "file_|-b": {"__id__": "b", "result": False, "comment": "no such folder"},
+    },
+}
+
+
+def reaction(host, job):
+    """What the reactor's SLS makes of the end of a job: its low data."""
+    return host.call(
+        "slsutil.renderer",
+        "salt://reactor/job_return.sls",
+        f"data={json.dumps(job)}",
+        "tag=salt/job/1/ret/pbx1",
+    )
+
+
+def test_the_end_of_a_named_function_goes_to_the_pbx_that_ran_it_with_what_failed(host):
+    (low,) = reaction(host, JOB).values()
+    given = {key: value for item in low["local.asterisk.bus_event"] for key, value in item.items()}
+    assert given["tgt"] == ["pbx1"]
+    assert given["kwarg"]["data"]["failed"] == [{"id": "b", "comment": "no such folder"}]
+    assert given["kwarg"]["data"]["success"] is False
+
+
+@pytest.mark.parametrize("fun", ["test.ping", "asterisk.bus_event"])
+def test_other_jobs_and_the_reactors_own_are_passed_over(host, fun):
+    assert not reaction(host, {**JOB, "fun": fun})

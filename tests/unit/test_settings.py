@@ -43,6 +43,14 @@ def test_a_misspelt_setting_is_named_with_its_path_and_the_likely_one():
     ]
 
 
+def test_the_hubs_settings_are_checked_as_the_others_are():
+    assert problems({"hub": {"prot": 8000, "functions": "test.ping", "tls": {"days": 0}}}) == [
+        "asterisk:hub:prot: there is no such setting; did you mean 'port'?",
+        "asterisk:hub:functions: 'test.ping' is not a list of texts",
+        "asterisk:hub:tls:days: 0 is not a whole number from 1 to 36500",
+    ]
+
+
 def test_every_fault_is_named_not_only_the_first():
     found = problems({"ami": {"port": "5038", "tls": "yes"}, "odoo": {"api": "xmlrpc"}})
     assert [line.split(": ")[0] for line in found] == [
@@ -100,6 +108,7 @@ def test_what_is_no_address_is_refused(url):
         {"odoo": [{"api_key": "s3cr3t"}]},
         {"ami": "s3cr3t"},
         {"endpoints": [{"password": "s3cr3t"}]},
+        {"hub": {"password": ["s3cr3t"]}},
         {"odoo": {"url": "https://pbx1:s3cr3t@odoo.example.com"}},
         ["s3cr3t"],
     ],
