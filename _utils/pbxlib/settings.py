@@ -179,8 +179,8 @@ def _unprivileged(value):
 
 
 # A leaf is (default, check); a dict is a section; None as default means "not set".
-# What only the formula's SLS files read is checked for its type alone here: its defaults are theirs,
-# and the keys of some are Asterisk's own.
+# What only the formula's SLS files read is checked for its type alone here: its defaults are
+# theirs, and the keys of some are Asterisk's own.
 SCHEMA = {
     "install": {
         "method": ("package", _one_of("package", "source", "none")),
