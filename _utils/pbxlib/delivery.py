@@ -98,6 +98,7 @@ class Delivery:
                 self._client.close()
             self._client = None
             self._failures = 0
+            self._heard = float("-inf")  # an idle sender tries them at once, too
             if self._said is not None:
                 self._said = ""  # the same error with other settings is said again
 

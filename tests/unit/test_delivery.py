@@ -383,6 +383,15 @@ def test_a_changed_setting_is_tried_at_once(outbox, bell, resolved, odoo, path):
     thread.join()
 
 
+def test_a_changed_setting_is_tried_at_once_with_nothing_to_send(
+    running, outbox, odoo, resolved, path
+):
+    odoo.wait_for(lambda odoo: odoo.heartbeats == 1)
+    running.configure(quick(resolved, api_key="wrong"))
+    wake(path)
+    _until(lambda: "asterisk:odoo:api_key" in (outbox.status().get("error") or ""))
+
+
 def test_items_that_come_do_not_shorten_a_pause(outbox, bell, resolved, odoo, path):
     resolved["outbox"].update(retry_first=3600.0, retry_cap=3600.0)
     odoo.then(*[403] * 10)
