@@ -8,6 +8,8 @@ from .guard import attempt
 
 _logger = logging.getLogger(__name__)
 
+_NESTS = (dict, list)
+
 
 def refused(why):
     return ["refused", why]
@@ -121,7 +123,10 @@ def _runs(items):
 def _fresh(data):
     """A copy of JSON data: a handler that changes its event is given it whole again."""
     if isinstance(data, dict):
-        return {key: _fresh(value) for key, value in data.items()}
+        return {
+            key: _fresh(value) if isinstance(value, _NESTS) else value
+            for key, value in data.items()
+        }
     if isinstance(data, list):
         return [_fresh(value) for value in data]
     return data

@@ -60,8 +60,6 @@ def run_soon(cron):
 
 # On 14 they are lists of the class, which its modules change in place.
 SELF_FIELDS_ARE_PROPERTIES = release.version_info[0] > 14
-# A stored computed field goes into the INSERT, not into an UPDATE after it: from 16 on.
-PRECOMPUTE = {"precompute": True} if release.version_info[0] > 15 else {}
 # Contacts had a second number until 19.
 HAS_MOBILE = release.version_info[0] < 19
 PHONE_FIELDS = ("phone", "mobile") if HAS_MOBILE else ("phone",)

@@ -1,5 +1,6 @@
 """Telephone numbers as people write them, made comparable and fit to be dialled."""
 
+import functools
 import re
 
 try:
@@ -11,6 +12,8 @@ _SEPARATORS = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,20}")
 
 
+# A call record names a number or two, and most of them were in another record before.
+@functools.lru_cache(maxsize=10_000)
 def e164(number, country):
     """``number`` as ``+15550100``, or False when it is no valid number of the public network.
 
@@ -20,7 +23,7 @@ def e164(number, country):
     if phonenumbers is None:
         plain = re.sub(r"^00", "+", plain)
         return plain if re.fullmatch(r"\+[0-9]{7,15}", plain) else False
-    for written in (plain, re.sub(r"^00", "+", plain)):
+    for written in {plain: None, re.sub(r"^00", "+", plain): None}:
         try:
             parsed = phonenumbers.parse(written, country or None)
         except phonenumbers.NumberParseException:

@@ -104,6 +104,7 @@ class Inbox(models.AbstractModel):
         todo = []
         # What a request says about itself is not the handlers' business.
         env = self.env(user=self.env.uid, su=False, context=self.env["res.users"].context_get())
+        routes = self.env["asterisk_plus.event"].sudo()._handlers()
         for item in items:
             if item["id"] in answers:
                 continue
@@ -112,7 +113,7 @@ class Inbox(models.AbstractModel):
             if item.get("stale") is True:
                 answers[item["id"]] = ["stale"]
                 continue
-            handler = self._resolve(env, server, item)
+            handler = self._resolve(env, server, routes, item)
             if isinstance(handler, Item):
                 todo.append(handler)
             else:
@@ -129,7 +130,7 @@ class Inbox(models.AbstractModel):
         )
         return answers
 
-    def _resolve(self, env, server, item):
+    def _resolve(self, env, server, routes, item):
         """An :class:`Item` to hand over, or a refusal."""
         data = item.get("data")
         if not isinstance(data, dict):
@@ -142,15 +143,11 @@ class Inbox(models.AbstractModel):
             return Item(item["id"], data, lambda result: job._finish(env, result))
         if item.get("kind") != "event":
             return refused(f"its kind is {item.get('kind')!r}, not event or result")
-        return self._resolve_event(env, item, data)
+        return self._resolve_event(env, routes, item, data)
 
-    def _resolve_event(self, env, item, data):
+    def _resolve_event(self, env, routes, item, data):
         route = (item.get("model"), item.get("method"))
-        batches = (
-            self.env["asterisk_plus.event"].sudo()._handlers().get(route)
-            if all(isinstance(part, str) for part in route)
-            else None
-        )
+        batches = routes.get(route) if all(isinstance(part, str) for part in route) else None
         if not batches:
             return refused(
                 f"no enabled PBX event in Odoo goes to {route[0]}.{route[1]}: add one there"
