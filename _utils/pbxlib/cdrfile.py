@@ -7,19 +7,22 @@ after an outbox that could not be written, and now and then. The position is kep
 in the same transaction as the items, and the outbox takes each record from whichever of file
 and event brings it first: they come within milliseconds, in either order.
 
-The first start begins at the file's end. A file that was rotated meanwhile is read to its end
-under its new name, as long as that is beside the old one and not compressed, and so are those
-between.
+The first start begins at the file's end. A file that was rotated meanwhile, by a new name or by a
+copy, is read to its end where it is now, as long as that is beside the old one, and so are those
+between. They may be compressed by gzip.
 """
 
 from __future__ import annotations
 
 import csv
 import glob
+import gzip
 import logging
 import os
+import re
 import threading
 import time
+import zlib
 from typing import NamedTuple
 
 from pbxlib import cdr
@@ -40,6 +43,9 @@ _EVENTS = 500
 _TAIL = 64
 # Lines that one record can have: a quoted value may hold line ends.
 _LINES = 50
+# What logrotate adds to a name; what somebody copied aside by hand has another.
+_ROTATED = re.compile(r"[.-]\d[\d.-]*(\.gz)?")
+_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class Position(NamedTuple):
@@ -191,36 +197,51 @@ class CdrFile:
         """Whether the old file is found, and it and those between it and the present one."""
         beside = []
         for path in glob.glob(glob.escape(self.path) + "?*"):
-            stat = os.stat(path)
-            beside.append((stat.st_mtime_ns, path, stat.st_ino))
+            # Beside its source a compressed file is not whole yet.
+            if not (path.endswith(".gz") and os.path.exists(path[:-3])):
+                stat = os.stat(path)
+                beside.append((stat.st_mtime_ns, path, stat.st_ino))
         beside.sort()
-        for place, (_, path, inode) in enumerate(beside):
-            if inode == kept.inode and _is_at(path, kept):
-                between = [
-                    (newer, Position(number, 0, ""))
-                    for _, newer, number in beside[place + 1 :]
-                    if not newer.endswith((".gz", ".xz", ".bz2", ".zst"))
-                ]
-                return True, [(path, kept), *between]
-        return False, []
+        renamed = [old for old in beside if old[2] == kept.inode and _is_at(old[1], kept)]
+        # A copy, compressed or not, has another inode and the same text.
+        places = renamed or [
+            old for old in beside if kept.tail and self._is_rotated(old[1]) and _is_at(old[1], kept)
+        ]
+        if not places:
+            return False, []
+        between = [
+            (path, Position(inode, 0, ""))
+            for _, path, inode in beside[beside.index(places[-1]) + 1 :]
+            if self._is_rotated(path)
+        ]
+        return True, [(places[-1][1], kept), *between]
+
+    def _is_rotated(self, path):
+        return _ROTATED.fullmatch(path[len(self.path) :]) is not None
 
     def _read_file(self, path, position):
         """Put what follows ``position`` into the outbox: how many records no event brought."""
         fresh = 0
-        with open(path, "rb") as file:
+        with _open(path) as file:
             file.seek(position.offset)
             while True:
-                items, count = [], 0
-                for row in _records(file):
-                    count += 1
-                    items += self._items_of(row)
-                    if count >= _CHUNK:
-                        break
-                reached = _position(file, file.tell())
-                if reached != position:
+                items, count, broken = [], 0, None
+                try:
+                    for row in _records(file):
+                        count += 1
+                        items += self._items_of(row)
+                        if count >= _CHUNK:
+                            break
+                    reached = _position(file, file.tell())
+                except _BROKEN as error:
+                    broken = error
+                    reached = position
+                if items or reached != position:
                     fresh += self._outbox.put(items, position=reached)
+                if broken:
+                    log.warning("%s is broken, and passed over from there: %s", path, broken)
                 position = reached
-                if count < _CHUNK:
+                if broken or count < _CHUNK:
                     return fresh
 
     def _items_of(self, row):
@@ -237,6 +258,10 @@ class CdrFile:
         return items
 
 
+def _open(path):
+    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
+
+
 def _position(file, offset):
     file.seek(max(0, offset - _TAIL))
     tail = file.read(min(_TAIL, offset))
@@ -246,8 +271,11 @@ def _position(file, offset):
 
 def _is_at(path, position):
     """Whether the file is still the one that was read up to ``position``."""
-    with open(path, "rb") as file:
-        return _position(file, position.offset).tail == position.tail
+    with _open(path) as file:
+        try:
+            return _position(file, position.offset).tail == position.tail
+        except _BROKEN:
+            return False
 
 
 def _records(file):

@@ -35,6 +35,12 @@ db = sqlite3.connect("file:{CACHE}/outbox.sqlite?mode=ro", uri=True, timeout=20)
 print(json.dumps(db.execute(
     "SELECT count(*) - total(failed), total(failed), count(number) FROM items").fetchone()))
 """
+# By the formula's own rules, by which the one before is compressed, and by another's.
+RENAME = "logrotate --force /etc/logrotate.d/asterisk"
+COPY_AND_EMPTY = (
+    "sed s/nocopytruncate/copytruncate/ /etc/logrotate.d/asterisk > /root/copytruncate && "
+    "logrotate --force /root/copytruncate"
+)
 ODOO_CONFIG = "/etc/odoo/odoo.conf"
 # Odoo kills a worker whose handler hangs for so long.
 HANG_LIMIT = 4
@@ -140,8 +146,13 @@ def kill_engine(house, minion, engine):
     """Kill an engine with -9 and wait for the next one."""
     pid = engine_pid(house, minion, engine)
     house.run(minion, "kill", "-9", pid)
+    await_another(house, minion, engine, pid)
+
+
+def await_another(house, minion, engine, pid):
+    """Wait until a process other than ``pid`` is that engine."""
     house.await_that(
-        lambda: engine_pid(house, minion, engine) not in ("", pid), f"another {engine}", 60
+        lambda: engine_pid(house, minion, engine) not in ("", pid), f"another {engine}", 90
     )
 
 
@@ -215,7 +226,7 @@ class Trial:
 
     def written(self, minion):
         """The keys of all records in Asterisk's own file: a set of ``(uniqueid, sequence)``."""
-        text = self.house.run(minion, "sh", "-c", f"cat {CDR_FILE}* 2>/dev/null; true").stdout
+        text = self.house.run(minion, "sh", "-c", f"zcat -f {CDR_FILE}* 2>/dev/null; true").stdout
         keys = set()
         for row in csv.reader(text.splitlines()):
             keys.add(key := (row[UNIQUEID], int(row[SEQUENCE])))
@@ -282,20 +293,22 @@ class Trial:
 
     def await_empty(self, seconds=180):
         """Wait until nothing waits any more, what was set aside excepted."""
+        self.await_end()
         for minion in self.minions:
-            self._await_channels(minion)
             self.house.await_that(
                 lambda minion=minion: waiting(self.house, minion)[0] == 0,
                 f"an empty outbox on {minion}, which has {waiting(self.house, minion)}",
                 seconds,
             )
 
-    def _await_channels(self, minion):
+    def await_end(self):
+        """Wait until no call is up any more."""
         show = ["asterisk", "-rx", "core show channels count"]
-        self.house.await_that(
-            lambda: self.house.run(minion, *show).stdout.startswith("0 active channels"),
-            f"the end of all calls on {minion}",
-        )
+        for minion in self.minions:
+            self.house.await_that(
+                lambda at=minion: self.house.run(at, *show).stdout.startswith("0 active channels"),
+                f"the end of all calls on {minion}",
+            )
 
     def verdict(self, absent=lambda key: False, seconds=180):
         """Every record once at both handlers, but for those that the probe must lack.

@@ -138,13 +138,9 @@ def test_the_whole_minion_is_killed_and_one_bridge_runs_afterwards(trial, probed
         for number, _ in enumerate(spread(trial)):
             # As KillMode=process has it, Salt's other processes outlive the first one.
             whom = "--kill-who=all" if number % 2 else "--kill-who=main"
+            before = faults.engine_pid(probed, "pbx1", "asterisk_ami")
             probed.run("pbx1", "systemctl", "kill", whom, "--signal=KILL", "salt-minion")
-            # They find out after some seconds, and until then a new minion ends at once.
-            probed.await_that(
-                lambda: not faults.engine_pid(probed, "pbx1", "asterisk_ami"),
-                "the end of the bridge whose minion was killed",
-            )
-            probed.run("pbx1", "systemctl", "start", "salt-minion")
+            faults.await_another(probed, "pbx1", "asterisk_ami", before)  # nobody starts it
             probed.await_bridge()
     sessions = probed.run("pbx1", "asterisk", "-rx", "manager show connected").stdout
     tell(f"{trial.verdict()}; killed {TIMES} times")
@@ -159,6 +155,24 @@ def test_the_minion_is_stopped_for_a_while(trial, probed, tell):
         probed.run("pbx1", "systemctl", "start", "salt-minion")
     probed.await_bridge()
     tell(trial.verdict())
+    assert trial.unlike("pbx1") == []
+
+
+@of_the_pbx
+@pytest.mark.parametrize("bridge", ["up", "down"])
+def test_the_file_of_call_records_is_rotated(trial, probed, tell, bridge):
+    if bridge == "down":
+        probed.run("pbx1", "systemctl", "stop", "salt-minion")
+    for rotate in (faults.RENAME, faults.COPY_AND_EMPTY):
+        with trial.calls(trial.count // 4):
+            pass
+        trial.await_end()  # what is written between copying and emptying is nowhere
+        probed.run("pbx1", "sh", "-c", rotate)
+    with trial.calls(trial.count // 4):
+        pass
+    probed.run("pbx1", "systemctl", "start", "salt-minion")
+    probed.await_bridge()
+    tell(f"{trial.verdict()}; rotated twice, with the bridge {bridge}")
     assert trial.unlike("pbx1") == []
 
 

@@ -1,8 +1,10 @@
 """Call records from Asterisk's own file: those that no event brought, each once."""
 
 import csv
+import gzip
 import io
 import os
+import shutil
 import threading
 
 import pytest
@@ -60,6 +62,14 @@ class Bridge:
     def write(self, *numbers, **others):
         with open(self.path, "a", encoding="utf-8") as file:
             file.writelines(row(number, **others) for number in numbers)
+
+    def compress(self, path):
+        """As logrotate does: the text by another name, with its time."""
+        with open(path, "rb") as file, gzip.open(path + ".gz", "wb") as packed:
+            packed.write(file.read())
+        shutil.copystat(path, path + ".gz")
+        os.unlink(path)
+        return path + ".gz"
 
     def hear(self, *numbers):
         for number in numbers:
@@ -212,6 +222,61 @@ def test_a_rotated_file_is_read_to_its_end_under_its_new_name(bridge, name):
     bridge.write(5)
     bridge.file.read()
     assert bridge.delivered() == [5]
+
+
+def test_a_rotated_file_that_was_compressed_is_read_to_its_end(bridge):
+    bridge.write(3)
+    os.rename(bridge.path, bridge.path + ".1")
+    bridge.compress(bridge.path + ".1")
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4]
+    bridge.write(5)
+    bridge.file.read()
+    assert bridge.delivered() == [5]
+
+
+def test_a_file_that_is_just_being_compressed_is_read_once(bridge):
+    bridge.write(3)
+    os.rename(bridge.path, bridge.path + ".1")
+    with gzip.open(bridge.path + ".1.gz", "wb") as packed:
+        packed.write(b'"half')
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4]
+
+
+def test_a_compressed_file_that_is_cut_short_is_said_and_the_next_ones_are_read(bridge, caplog):
+    bridge.write(*range(3, 2000))
+    os.rename(bridge.path, bridge.path + ".1")
+    packed = bridge.compress(bridge.path + ".1")
+    with open(packed, "r+b") as file:
+        file.truncate(os.path.getsize(packed) * 3 // 4)
+    bridge.write(2000)
+    bridge.file.read()
+    numbers = bridge.delivered()
+    assert 1000 < len(numbers) < 1997
+    assert numbers == [*range(3, 2 + len(numbers)), 2000]
+    assert "broken" in caplog.text
+
+
+def test_a_file_that_was_copied_and_emptied_is_read_in_the_copy_and_in_place(bridge):
+    bridge.write(3)
+    shutil.copy2(bridge.path, bridge.path + ".1")
+    os.truncate(bridge.path, 0)
+    bridge.write(*range(4, 20))  # past where it was read up to
+    bridge.file.read()
+    assert bridge.delivered() == list(range(3, 20))
+
+
+def test_a_copy_that_somebody_put_beside_it_is_not_read(bridge):
+    shutil.copy(bridge.path, bridge.path + ".bak")
+    bridge.write(3)
+    os.rename(bridge.path, bridge.path + ".1")
+    os.utime(bridge.path + ".1", (START, START))
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4]
 
 
 def test_files_between_two_rotations_are_read_too(bridge):
