@@ -39,12 +39,12 @@ def originate(house, exten):
     return house.odoo_shell(ORIGINATE.format(server=house.server, exten=exten))
 
 
-def await_map(house, last_job):
+def await_map(house, last_job, seconds=60):
     """Wait until the PBX has fetched the map, as Odoo's list of jobs shows it."""
     domain = [
         ("id", ">", last_job), ("fun", "=", "saltutil.refresh_pillar"), ("state", "=", "done"),
     ]  # fmt: skip
-    house.await_record("asterisk_plus.job", domain, ["jid"], seconds=60)
+    house.await_record("asterisk_plus.job", domain, ["jid"], seconds=seconds)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,21 @@ def test_a_call_becomes_a_record_with_no_salt_command_in_between(house, example)
         "asterisk_plus.call", [("uniqueid", "=", record["uniqueid"])], ["started", "linkedid"]
     )
     assert (record["started"], record["linkedid"]) == (own["started"], own["linkedid"])
+
+
+def test_a_record_that_is_saved_is_in_force_within_seconds(house, example):
+    last_job = highest_id(house, "asterisk_plus.job")
+    route = {"name": "Hangup", "model": "asterisk_calls.call", "method": "create_cdr"}
+    saved = house.odoo("asterisk_plus.event", "create", vals_list=[route])
+    try:
+        await_map(house, last_job, seconds=20)
+        house.sip_call("101", "102")
+
+        # A Hangup has a channel and nothing else that this handler reads.
+        domain = [("channel", "like", "PJSIP/101-"), ("src", "=", False)]
+        house.await_record("asterisk_calls.call", domain, ["uniqueid"])
+    finally:
+        house.odoo("asterisk_plus.event", "unlink", ids=saved)
 
 
 def test_originate_dials_by_way_of_odoo(house, example):

@@ -76,5 +76,10 @@ def test_table_constraints_keep_their_names_and_words(dist):
     ]  # fmt: skip
 
 
+def test_there_is_no_route_that_needs_no_login(dist):
+    found = texts(dist, 18, "*.py").values()
+    assert [text for text in found if re.search(r"@(http\.)?route\b|http\.Controller", text)] == []
+
+
 def test_caches_of_tools_are_not_taken_over(dist):
     assert [path for path in dist.rglob("*") if path.name.startswith((".", "__pycache__"))] == []
