@@ -6,6 +6,7 @@ include:
   - asterisk-formula.extensions
 {%- if ours %}
   - asterisk-formula.{{ asterisk.install.method }}
+  - asterisk-formula.rotation
 {%- endif %}
 
 {%- for file in config %}

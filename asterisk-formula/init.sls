@@ -10,9 +10,6 @@ include:
 {%- endif %}
 {%- if synced or not opts.test %}
   - asterisk-formula.config
-{%-   if method != 'none' %}
-  - asterisk-formula.rotation
-{%-   endif %}
   - asterisk-formula.service
   - asterisk-formula.bridge
 {%- else %}

@@ -23,7 +23,7 @@ asterisk:
         leavewhenempty: true
         announce-frequency: 30
         announce-holdtime: true
-        # Always a member, after those who logged in.
+        # Always a member, asked after those who logged in.
         member: 'PJSIP/302,5,Grace Hopper'
     musiconhold.conf:
       # Your own files, of any format that Asterisk plays: no package has any.
@@ -39,6 +39,7 @@ asterisk:
       default:
         # Number: PIN, name, mail address.
         '301': 4711,Ada Lovelace,ada@example.com
+        '302': 2906,Grace Hopper,grace@example.com
         '800': 1147,Support,support@example.com
     features.conf:
       general: {transferdigittimeout: 3}

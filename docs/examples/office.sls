@@ -14,6 +14,8 @@ asterisk:
       registration:
         server_uri: sip:sip.example.com
         client_uri: sip:442079460000@sip.example.com
+        # The number that incoming calls come to, in from-trunk.
+        contact_user: '442079460000'
 
     # By address: no login on either side. A name is looked up when Asterisk reads the file.
     carrier:
@@ -37,6 +39,6 @@ asterisk:
         - same: n,ExecIf($["${DIALSTATUS}" = "CHANUNAVAIL"]?Dial(PJSIP/${EXTEN}@carrier,60))
         - same: n,Hangup()
       from-trunk:
-        # Whatever number was called, both phones ring. A registration's calls come to its user.
+        # Whatever number was called, both phones ring.
         - exten: _[+0-9].,1,Dial(PJSIP/101&PJSIP/102,30)
         - same: n,Hangup()

@@ -9,6 +9,11 @@ asterisk:
     '203': {transport: transport-tls, media_encryption: sdes, callerid: '"Alan Turing" <203>'}
 
   config:
+    modules.conf:
+      modules:
+        autoload: true
+        # In Asterisk before 21 it answers on websockets in PJSIP's place, and refuses everybody.
+        noload: chan_sip.so
     http.conf:
       general:
         enabled: true
