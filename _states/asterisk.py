@@ -1,8 +1,8 @@
 """
 What a PBX's files are not good at: checked settings, reloads, restarts that drop no call.
 
-Each state can be used alone. ``reloaded``, ``restarted`` and ``no_calls`` talk to Asterisk by its
-own console (``asterisk -rx``), which works as root before there is any AMI account.
+Each state can be used alone. Those that act on Asterisk talk to its own console
+(``asterisk -rx``), which works as root before there is any AMI account.
 
 .. code-block:: yaml
 
@@ -18,29 +18,42 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+import time
 
 import salt.utils.path
+
+# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
+for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
+    del sys.modules[name]
+
+try:
+    from pbxlib import cli, pillar, transports
+    from pbxlib.errors import CliError
+    from pbxlib.settings import duration
+
+    MISSING = None
+except ImportError as error:
+    MISSING = str(error)
 
 __virtualname__ = "asterisk"
 
 _EXTENSIONS = ("engines", "returners", "utils", "modules")
 
 
+# What Asterisk's `module reload` is not enough for, or calls otherwise.
+_RELOADS = {"all": "module reload", "res_pjsip.so": "pjsip reload"}
+
+
 def __virtual__():
-    return __virtualname__
+    return (False, f"{MISSING}: run saltutil.sync_all") if MISSING else __virtualname__
 
 
 def _ret(name, result, comment, changes=None):
     return {"name": name, "result": result, "changes": changes or {}, "comment": comment}
 
 
-def _console(command):
-    """``(True, output)`` of one console command, or ``(False, why not)``."""
-    done = __salt__["cmd.run_all"](["asterisk", "-rx", command], python_shell=False)
-    text = (done["stdout"] or done["stderr"]).strip()
-    if done["retcode"] != 0:
-        return False, f"Asterisk's console did not take {command!r}: {text}"
-    return True, text
+def _ask(command, timeout=None):
+    return cli.ask(__salt__["cmd.run_all"], command, timeout)
 
 
 def settings_valid(name):
@@ -71,7 +84,7 @@ def reloaded(name):
 
     name
         What ``module reload`` takes, such as ``pbx_config.so`` or ``manager``; ``all`` for
-        everything.
+        everything. ``res_pjsip.so`` stands for all that ``pjsip reload`` does.
 
     .. code-block:: yaml
 
@@ -83,93 +96,176 @@ def reloaded(name):
     """
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be reloaded", {"reloaded": name})
-    went, text = _console("module reload" if name == "all" else f"module reload {name}")
-    if went and ("No such module" in text or "not properly initialized" in text):
-        # A module that found no configuration when Asterisk started has not stayed loaded.
-        went, text = _console(f"module load {name}")
-    if not went:
-        return _ret(name, False, text)
-    if "Unable" in text or "rror" in text or "failed" in text:
+    try:
+        text = _ask(_RELOADS.get(name) or f"module reload {cli.command(name)}")
+        if "No such module" in text or "not properly initialized" in text:
+            # A module that found no configuration when Asterisk started has not stayed loaded.
+            text = _ask(("module", "load", name))
+    except CliError as error:
+        return _ret(name, False, str(error))
+    if "does not support reloads" in text:
+        return _ret(name, False, f"{name} reads its file only when Asterisk starts: restart it")
+    bad = [line for line in text.splitlines() if line.strip() and not _went_well(line)]
+    if bad:
+        said = " ".join(bad)
         return _ret(
             name,
             False,
-            f"{name} was not reloaded, so its file is not in force ({text}): see Asterisk's log",
+            f"{name} was not reloaded, so its file is not in force ({said}): see Asterisk's log",
         )
     if name == "manager":
         # Asterisk's reload leaves open sessions the rights that they logged in with.
         __salt__["event.fire"]({}, "asterisk/ami/reconnect")
-    return _ret(name, True, text or f"{name} was reloaded", {"reloaded": name})
+    return _ret(name, True, text.strip() or f"{name} was reloaded", {"reloaded": name})
 
 
-def _active_calls():
-    """Number of channels that are up now; raises ``ValueError`` with words for a person."""
-    went, text = _console("core show channels count")
-    if not went:
-        raise ValueError(text)
-    for line in text.splitlines():
-        words = line.split()
-        if words[1:3] in (["active", "channel"], ["active", "channels"]):
-            return int(words[0])
-    raise ValueError(f"Asterisk did not tell how many channels are active: {text}")
+def _went_well(line):
+    return "reloaded successfully" in line or line.startswith("Loaded ") or "queued" in line
 
 
-def no_calls(name):
+def no_calls(name, wait=0):
     """
-    Fail while a channel is up; never changes anything. Guards what would drop a call.
+    Wait until no channel is up, and fail when the time is over; never changes anything. Guards
+    what would drop a call.
 
     name
         Anything; for the report only.
 
+    wait: 0
+        How long at the most: seconds, or ``10m``. Under ``test=True`` nothing is waited for.
+
     .. code-block:: yaml
 
         no-one-is-talking:
-          asterisk.no_calls
+          asterisk.no_calls:
+            - wait: 10m
     """
     try:
-        channels = _active_calls()
-    except ValueError as error:
+        seconds = 0 if __opts__["test"] else _limit(wait)
+        cli.until(lambda: not cli.channels(__salt__["cmd.run_all"]), seconds)
+        channels = cli.channels(__salt__["cmd.run_all"])
+    except (CliError, ValueError) as error:
         return _ret(name, False, str(error))
-    if channels:
-        return _ret(name, False, f"{channels} channels are active: wait until they have ended")
-    return _ret(name, True, "No channel is active")
+    if not channels:
+        return _ret(name, True, "No channel is active")
+    if __opts__["test"] and _limit(wait):
+        return _ret(name, None, f"{channels} channels are active; they would be waited for")
+    after = f", after {wait} of waiting" if seconds else ": wait until they have ended"
+    return _ret(name, False, f"{channels} channels are active{after}")
 
 
-def restarted(name="asterisk"):
+def _limit(wait):
+    seconds = duration(wait)
+    if seconds is None:
+        raise ValueError("'forever' is no limit: write 30s or 5m")
+    return seconds
+
+
+def restarted(name="asterisk", wait=60, then="pending"):
     """
     Restart Asterisk without dropping a call. Always a change: meant for ``onchanges``.
 
-    At once when no channel is up; else Asterisk is told to restart by itself as soon as the last
-    channel has ended (``core restart when convenient``).
+    At once when no channel is up. Else Asterisk is told to restart by itself as soon as the last
+    channel has ended (``core restart when convenient``; calls that come meanwhile are taken), and
+    that is waited for.
 
     name
         Its service.
+
+    wait: 60
+        How long to wait for the calls' end: seconds, or ``5m``.
+
+    then: pending
+        What becomes of it after that. ``pending``: the order stands, Asterisk restarts when the
+        last channel has ended, and the state says so. ``now``: the calls are dropped.
 
     .. code-block:: yaml
 
         asterisk-with-new-options:
           asterisk.restarted:
             - name: asterisk
+            - wait: 5m
             - onchanges:
               - file: /etc/asterisk/asterisk.conf
     """
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be restarted", {"restarted": name})
+    if then not in ("pending", "now"):
+        return _ret(name, False, f"{name}: then is {then!r}: write pending or now")
     try:
-        channels = _active_calls()
-    except ValueError as error:
+        seconds = _limit(wait)
+        channels = cli.channels(__salt__["cmd.run_all"])
+        if not channels:
+            return _restart(name, f"{name} was restarted")
+        told = time.time()
+        # It returns when Asterisk goes down; the order outlives who asked. A second order
+        # returns at once, and the first one stands.
+        _ask("core restart when convenient", timeout=max(1, round(seconds)))
+        began = cli.started(__salt__["cmd.run_all"])
+        # While it restarts its console is away for a moment.
+        left = max(told + seconds - time.time(), 0 if began else 10)
+        if cli.until(lambda: (cli.started(__salt__["cmd.run_all"]) or 0) >= told, left, 0.5):
+            _ask("core waitfullybooted")
+            said = f"{name} was restarted when its {channels} channels had ended"
+            return _ret(name, True, said, {"restarted": name})
+        channels = cli.channels(__salt__["cmd.run_all"])
+    except (CliError, ValueError) as error:
         return _ret(name, False, str(error))
-    if not channels:
-        if not __salt__["service.restart"](name):
-            return _ret(name, False, f"The service {name} did not restart: see its log")
-        return _ret(name, True, f"{name} was restarted", {"restarted": name})
-    went, text = _console("core restart when convenient")
-    if not went:
-        return _ret(name, False, text)
+    if then == "now":
+        return _restart(name, f"{name} was restarted, and {channels} channels were dropped")
     return _ret(
         name,
         True,
-        f"{channels} channels are active: Asterisk restarts when the last one has ended",
+        f"{channels} channels are active: Asterisk restarts when the last one has ended "
+        "(`core abort shutdown` on its console calls that off)",
         {"restarted": "when the last channel has ended"},
+    )
+
+
+def _restart(name, comment):
+    if not __salt__["service.restart"](name):
+        return _ret(name, False, f"The service {name} did not restart: see its log")
+    return _ret(name, True, comment, {"restarted": name})
+
+
+def transports_current(name="/etc/asterisk/pjsip.conf"):
+    """
+    Whether Asterisk runs with the PJSIP transports of its file. A transport that was changed or
+    taken away stays as it was until Asterisk restarts, without ``allow_reload``, and so does the
+    section of type ``system``: changes are those sections. For ``onchanges`` of a restart.
+
+    What Asterisk started with is kept in a file in the minion's cache.
+
+    name
+        The file.
+
+    .. code-block:: yaml
+
+        transports-in-force:
+          asterisk.transports_current:
+            - name: /etc/asterisk/pjsip.conf
+
+        asterisk-with-other-transports:
+          asterisk.restarted:
+            - name: asterisk
+            - onchanges:
+              - asterisk: transports-in-force
+    """
+    began = cli.started(__salt__["cmd.run_all"])
+    if began is None:
+        return _ret(name, True, "Asterisk does not run: it will start with the file's transports")
+    try:
+        record = os.path.join(pillar.folder(__opts__), "transports.json")
+        differ = transports.differ(name, record, began, keep=not __opts__["test"])
+    except (OSError, ValueError) as error:
+        return _ret(name, False, f"{name} cannot be compared: {error}")
+    if not differ:
+        return _ret(name, True, "Asterisk runs with the file's transports")
+    return _ret(
+        name,
+        None if __opts__["test"] else True,
+        f"Asterisk has to restart for {', '.join(differ)}: a reload leaves them as they were",
+        {"not in force": differ},
     )
 
 

@@ -34,20 +34,35 @@ asterisk-reload-{{ module }}:
 {%-   endfor %}
 {%- endfor %}
 
-{%- if 'restart' in apply %}
+{%- if 'pjsip.conf' in config %}
+
+asterisk-transports:
+  # A reload leaves a changed transport as it was.
+  asterisk.transports_current:
+    - name: {{ asterisk.etc }}/pjsip.conf
+    - require:
+      - asterisk: asterisk-reload-{{ files['pjsip.conf'].apply }}
+{%- endif %}
+
+{%- if 'restart' in apply or 'pjsip.conf' in config %}
 
 asterisk-restart:
   asterisk.restarted:
     - name: {{ asterisk.service }}
+    - wait: {{ asterisk.restart.wait | json }}
+    - then: {{ asterisk.restart.then | json }}
     - require:
       - sls: asterisk-formula.config
 {%-   for module in apply if module != 'restart' %}
       - asterisk: asterisk-reload-{{ module }}
 {%-   endfor %}
     - onchanges:
-{%-   for file in apply.restart %}
+{%-   for file in apply.get('restart', []) %}
       - file: asterisk-{{ file }}
 {%-   endfor %}
+{%-   if 'pjsip.conf' in config %}
+      - asterisk: asterisk-transports
+{%-   endif %}
 {%-   if asterisk.install.method == 'source' %}
       - cmd: asterisk-build
       - file: asterisk-unit

@@ -19,6 +19,10 @@ class ConfError(PbxError):
     """A .conf file cannot hold this, or its text leaves no place for it: nothing was changed."""
 
 
+class CliError(PbxError):
+    """Asterisk's command line cannot be reached, or did not take a command: nothing was done."""
+
+
 class ConsoleError(PbxError):
     """The console's terminal cannot be started: its user, its program or its system resources."""
 

@@ -193,6 +193,10 @@ SCHEMA = {
     "service": (None, _text),
     "user": (None, _text),
     "group": (None, _text),
+    "restart": {
+        "wait": (60, _seconds(0)),
+        "then": ("pending", _one_of("pending", "now")),
+    },
     "rotation": (None, _texts),
     "ami": {
         "host": ("127.0.0.1", _line),

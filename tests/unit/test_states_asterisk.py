@@ -6,29 +6,35 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[2] / "_states" / "asterisk.py"
+STATES = Path(__file__).resolve().parents[2] / "_states"
 
 
 class Console:
-    """Asterisk's console: answers by command, and a list of what was asked."""
+    """Asterisk's console: answers by command, and a list of what was asked.
+
+    An answer that is a list gives one after another, and goes on with its last.
+    """
 
     def __init__(self, **answers):
         self.answers = {name.replace("_", " "): text for name, text in answers.items()}
         self.asked = []
 
-    def run_all(self, command, python_shell):
+    def run_all(self, command, python_shell, timeout=None, **options):
         assert command[:2] == ["asterisk", "-rx"]
         assert python_shell is False
+        assert options["output_loglevel"] == "quiet"
         self.asked.append(command[2])
         for start, text in self.answers.items():
             if command[2].startswith(start):
-                return {"retcode": 0, "stdout": text, "stderr": ""}
+                if isinstance(text, list):
+                    text = text.pop(0) if len(text) > 1 else text[0]
+                return {"retcode": 0, "stdout": text + "\n", "stderr": ""}
         return {"retcode": 1, "stdout": "", "stderr": "Unable to connect to remote asterisk"}
 
 
 @pytest.fixture
 def states(tmp_path):
-    spec = importlib.util.spec_from_file_location("states_asterisk", SOURCE)
+    spec = importlib.util.spec_from_file_location("states_asterisk", STATES / "asterisk.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.__opts__ = {
@@ -36,6 +42,7 @@ def states(tmp_path):
         "pidfile": str(tmp_path / "minion.pid"),
         "extension_modules": str(tmp_path / "extmods"),
         "conf_file": str(tmp_path / "minion"),
+        "cachedir": str(tmp_path / "cache"),
     }
     module.__salt__ = {}
     return module
@@ -96,24 +103,166 @@ def test_asterisk_restarts_at_once_when_no_channel_is_up(states):
     assert restarts == ["asterisk"]
 
 
-def test_asterisk_restarts_after_the_last_call_when_a_channel_is_up(states):
+TALKING = "1 active channel\n1 active call\n3 calls processed"
+QUIET = "0 active channels\n0 active calls\n3 calls processed"
+
+
+def test_a_restart_waits_for_the_calls_and_tells_that_it_was_made(states):
     console = asterisk(
         states,
-        core_show="1 active channel\n1 active call\n3 calls processed",
-        core_restart="Waiting",
+        core_show_channels=TALKING,
+        core_restart="Waiting for inactivity to perform restart",
+        core_show_uptime="System uptime: 0\nLast reload: 0",
+        core_waitfullybooted="Asterisk has fully booted.",
     )
-    ret = states.restarted("asterisk")
+    ret = states.restarted("asterisk", wait="10s")
+    assert (ret["result"], ret["changes"]) == (True, {"restarted": "asterisk"})
+    assert "when its 1 channels had ended" in ret["comment"]
+    assert console.asked[-1] == "core waitfullybooted"
+
+
+def test_a_restart_that_calls_hold_up_too_long_is_left_to_asterisk_and_told(states):
+    console = asterisk(
+        states,
+        core_show_channels=TALKING,
+        core_restart="Waiting for inactivity to perform restart",
+        core_show_uptime="System uptime: 500",
+    )
+    ret = states.restarted("asterisk", wait=0)
     assert ret["result"] is True
-    assert console.asked[-1] == "core restart when convenient"
+    assert ret["changes"] == {"restarted": "when the last channel has ended"}
+    assert "core abort shutdown" in ret["comment"]
+    assert "core restart when convenient" in console.asked
 
 
-@pytest.mark.parametrize(
-    ("count", "result"), [("0 active channels", True), ("2 active channels", False)]
-)
+def test_calls_are_dropped_for_a_restart_only_where_the_admin_says_so(states):
+    asterisk(
+        states,
+        core_show_channels=TALKING,
+        core_restart="Waiting for inactivity to perform restart",
+        core_show_uptime="System uptime: 500",
+    )
+    restarts = []
+    states.__salt__["service.restart"] = lambda name: restarts.append(name) or True
+    ret = states.restarted("asterisk", wait=0, then="now")
+    assert (ret["result"], restarts) == (True, ["asterisk"])
+    assert "1 channels were dropped" in ret["comment"]
+
+
+@pytest.mark.parametrize("bad", [{"wait": "soon"}, {"wait": "forever"}, {"then": "later"}])
+def test_a_wrong_limit_is_told_and_nothing_is_restarted(states, bad):
+    console = asterisk(states, core_show_channels=TALKING)
+    ret = states.restarted("asterisk", **bad)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert not any(command.startswith("core restart") for command in console.asked)
+
+
+@pytest.mark.parametrize(("count", "result"), [(QUIET, True), (TALKING, False)])
 def test_no_calls_fails_while_a_channel_is_up(states, count, result):
     asterisk(states, core_show=count)
     ret = states.no_calls("quiet")
     assert (ret["result"], ret["changes"]) == (result, {})
+
+
+def test_no_calls_waits_until_the_last_channel_has_ended(states):
+    asterisk(states, core_show=[TALKING, QUIET])
+    assert states.no_calls("quiet", wait=5)["result"] is True
+
+
+def test_no_calls_does_not_wait_under_test(states):
+    states.__opts__["test"] = True
+    asterisk(states, core_show=TALKING)
+    assert states.no_calls("quiet", wait="10m")["result"] is None
+
+
+def test_a_module_that_reads_its_file_at_the_start_only_is_a_failure(states):
+    asterisk(states, module_reload="The module 'ccss' does not support reloads")
+    ret = states.reloaded("ccss")
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert "restart" in ret["comment"]
+
+
+def test_all_of_pjsip_is_reloaded(states):
+    console = asterisk(states, pjsip_reload="Module 'res_pjsip.so' reloaded successfully.")
+    assert states.reloaded("res_pjsip.so")["result"] is True
+    assert console.asked == ["pjsip reload"]
+
+
+def transports(states, tmp_path, text, uptime):
+    """What is said of a pjsip.conf that is written now, by an Asterisk that is up for so long."""
+    file = tmp_path / "pjsip.conf"
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
+    asterisk(states, core_show_uptime=f"System uptime: {uptime}")
+    return states.transports_current(str(file))
+
+
+UDP = "[udp]\ntype = transport\nprotocol = udp\nbind = 0.0.0.0:5060\n"
+
+
+@pytest.fixture
+def old_file(states, tmp_path):
+    """A pjsip.conf that Asterisk started with an hour ago, and that was looked at since."""
+    file = tmp_path / "pjsip.conf"
+    file.write_text(UDP)
+    os.utime(file, (1000, 1000))
+    assert transports(states, tmp_path, UDP, 3600)["changes"] == {}
+    return file
+
+
+def test_a_changed_transport_is_told_until_asterisk_has_restarted(states, tmp_path, old_file):
+    changed = UDP.replace("5060", "5062")
+    for _ in range(2):
+        ret = transports(states, tmp_path, changed, 3600)
+        assert ret["changes"] == {"not in force": ["transport udp"]}
+    assert transports(states, tmp_path, changed, 0)["changes"] == {}
+
+
+def test_a_removed_transport_goes_on_listening(states, tmp_path, old_file):
+    assert transports(states, tmp_path, "", 3600)["changes"] == {"not in force": ["transport udp"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        UDP + "[101]\ntype = endpoint\n",
+        UDP + "; said by hand\nexternal_media_address = 192.0.2.1\n",
+        UDP + "[tcp]\ntype = transport\nprotocol = tcp\n",
+        "[udp](!)\n" + UDP,
+    ],
+    ids=["another section", "taken at a reload", "a new transport", "a template"],
+)
+def test_what_a_reload_puts_in_force_needs_no_restart(states, tmp_path, old_file, text):
+    assert transports(states, tmp_path, text, 3600)["changes"] == {}
+
+
+def test_a_new_transport_that_is_changed_again_needs_a_restart(states, tmp_path, old_file):
+    tcp = "[tcp]\ntype = transport\nprotocol = tcp\nbind = 0.0.0.0:"
+    assert transports(states, tmp_path, UDP + tcp + "5060\n", 3600)["changes"] == {}
+    ret = transports(states, tmp_path, UDP + tcp + "5070\n", 3600)
+    assert ret["changes"] == {"not in force": ["transport tcp"]}
+
+
+def test_a_change_after_a_start_that_was_not_looked_at_is_noticed(states, tmp_path, old_file):
+    ret = transports(states, tmp_path, UDP.replace("5060", "5062"), 60)
+    assert ret["changes"] == {"not in force": ["transport udp"]}
+
+
+def test_looking_under_test_is_not_kept(states, tmp_path, old_file):
+    states.__opts__["test"] = True
+    changed = UDP.replace("5060", "5062")
+    assert transports(states, tmp_path, changed, 3600)["result"] is None
+    kept = Path(states.__opts__["cachedir"], "asterisk", "transports.json")
+    assert '"seen"' in kept.read_text()
+    before = kept.read_text()
+    transports(states, tmp_path, changed, 3600)
+    assert kept.read_text() == before
+
+
+def test_an_asterisk_that_does_not_run_has_no_transports_to_compare(states, tmp_path):
+    asterisk(states)
+    ret = states.transports_current(str(tmp_path / "pjsip.conf"))
+    assert (ret["result"], ret["changes"]) == (True, {})
 
 
 def test_under_test_nothing_is_asked_of_asterisk(states):
