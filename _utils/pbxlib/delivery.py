@@ -1,13 +1,17 @@
 """
 Delivery: the loop that takes batches from the outbox to Odoo.
 
-One batch is in flight at a time. What goes wrong is answered by one policy:
+One batch is in flight at a time; the one that follows is read and encoded meanwhile. What goes
+wrong is answered by one policy:
 
 * Odoo is away, or a setting is wrong: the same batch again, after growing, jittered pauses.
-* The request timed out, or is too large: the front half of the batch, under the same number.
+* The request is too large: the front half of the batch, under the same number.
+* The request timed out: one item in it hangs, and each try costs that time. So its items go one
+  by one, the first under the same number, until the one is found or all of them are through.
 * Odoo broke off or failed as a whole: once a heartbeat shows that Odoo is well, the batch is to
-  blame, and its front half is sent. A lone item has :data:`LONE_TRIES` before it is set aside.
-  The batches after it grow again by doubling.
+  blame, and its items go one by one, too.
+* A lone item has :data:`LONE_TRIES` before it is set aside. The batches after it grow again by
+  doubling.
 * Odoo's mark is above every number that was sent from here, or its stored answer is about
   other items: this outbox is a copy. It takes a new id, and says so.
 """
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 
 from pbxlib.errors import (
@@ -68,6 +73,8 @@ class Delivery:
         self._suspect = None
         self._suspected = 0
         self._most = None  # items in a batch, while it grows again after it was shrunk
+        self._alone = 0  # items that still go one by one
+        self._next = None  # the batch that was opened with the last answer
         self._heard = float("-inf")  # so that an idle sender begins with a heartbeat
         self._stopping = False
 
@@ -112,36 +119,45 @@ class Delivery:
             self._client = self._make_client(self._settings["odoo"])
         limits = self._settings["outbox"]
         most = min(limits["batch_items"], self._most or limits["batch_items"])
-        batch = self._outbox.open_batch(most, limits["batch_bytes"])
+        batch, self._next = self._next, None
+        if batch is None:
+            batch = self._outbox.open_batch(most, limits["batch_bytes"])
         if batch is None:
             self._idle()
             return
-        lone = len(batch.items) == 1
+        lone = len(batch.ids) == 1
         if self._suspect is not None:
             self._heartbeat()
             blame, self._suspect = self._suspect, None
             if not lone or self._suspected >= LONE_TRIES:
-                self._shrink(batch, blame)
+                self._one_by_one(batch, blame)
                 return
+        ahead = _Ahead(self._outbox, most, limits["batch_bytes"]) if batch.full else None
         try:
-            answer = self._receive(batch.outbox, batch.number, batch.items)
+            answer = self._receive(batch.outbox, batch.number, batch.body)
         except OdooTooLarge as error:
-            self._shrink(batch, error)
+            self._shrink(batch, len(batch.ids) // 2, error)
         except (OdooTimeout, OdooBroke, OdooFailed) as error:
             if isinstance(error, OdooTimeout) and not lone:
-                self._shrink(batch, error)
+                self._one_by_one(batch, error)
                 return
             self._suspect = error
             self._suspected += 1
             raise
         else:
             self._suspected = 0
-            if self._most:
-                self._most = self._most * 2 if self._most < limits["batch_items"] else None
-            self._take(batch, answer)
+            self._grow(len(batch.ids), limits["batch_items"])
+            self._take(batch, answer, ahead)
 
-    def _shrink(self, batch, error):
-        left = self._outbox.shrink(batch.number, str(error))
+    def _one_by_one(self, batch, error):
+        """Send the batch's items one by one; the one item of a batch is set aside."""
+        count = len(batch.ids)
+        self._shrink(batch, 1 if count > 1 else 0, error)
+        self._alone = count if count > 1 else 0
+
+    def _shrink(self, batch, left, error):
+        """Send the first ``left`` items of the batch; 0 sets its one item aside."""
+        self._outbox.shrink(batch.number, left, str(error))
         self._suspected = 0
         # What was put back holds the culprit: it is not to cost all these tries once more.
         self._most = left or 1
@@ -149,13 +165,19 @@ class Delivery:
             "%s. Batch %s of %s items: %s",
             error,
             batch.number,
-            len(batch.items),
+            len(batch.ids),
             f"sending its first {left}" if left else "its one item is set aside",
         )
 
-    def _take(self, batch, answer):
+    def _grow(self, passed, full):
+        """Let batches grow again after ``passed`` items were answered."""
+        self._alone = max(0, self._alone - passed)
+        if self._most and not self._alone:
+            self._most = self._most * 2 if self._most < full else None
+
+    def _take(self, batch, answer, ahead):
         answers = answer["answers"]
-        ours = {item["id"] for item in batch.items}
+        ours = set(batch.ids)
         if answer["mark"] > batch.number or (answers and not ours & answers.keys()):
             log.warning(
                 "Odoo has seen batch %s of outbox %s, and this PBX sent up to %s: its outbox was "
@@ -167,8 +189,12 @@ class Delivery:
             self._outbox.renew()
             return
         retry = self._settings["outbox"]
-        self._outbox.settle(
-            batch.number, answers, retry["tries"], pause(retry["retry_first"], retry["retry_cap"])
+        self._next = self._outbox.settle(
+            batch.number,
+            answers,
+            retry["tries"],
+            pause(retry["retry_first"], retry["retry_cap"]),
+            ahead.found() if ahead and not self._most else None,
         )
         bad = [
             f"{word} for item {item}: {' '.join(map(str, why))}"
@@ -178,7 +204,7 @@ class Delivery:
         if bad:
             log.warning(
                 "Of the %s items of batch %s, Odoo did not take %s. The first: %s",
-                len(batch.items),
+                len(batch.ids),
                 batch.number,
                 len(bad),
                 bad[0],
@@ -202,6 +228,7 @@ class Delivery:
         self._receive(self._outbox.id, 0, [])
 
     def _receive(self, outbox, number, items):
+        """``items``: a list, or its JSON."""
         answer = self._client.call(
             "asterisk_plus.inbox",
             "receive",
@@ -260,6 +287,28 @@ class Delivery:
             if left <= 0:
                 return
             self._doorbell.wait(left)
+
+
+class _Ahead:
+    """Prepares the batch that follows, while Odoo works on the one under way."""
+
+    def __init__(self, outbox, most_items, most_bytes):
+        self._outbox = outbox
+        self._limits = (most_items, most_bytes)
+        self._prepared = None
+        self._thread = threading.Thread(target=self._prepare, daemon=True)
+        self._thread.start()
+
+    def _prepare(self):
+        try:
+            self._prepared = self._outbox.prepare(*self._limits)
+        except OutboxError:
+            log.debug("No batch was prepared", exc_info=True)
+
+    def found(self):
+        """What :meth:`Outbox.prepare` returned."""
+        self._thread.join()
+        return self._prepared
 
 
 def _is_answer(answer):

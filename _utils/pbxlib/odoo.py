@@ -33,7 +33,7 @@ from pbxlib.errors import (
     OdooTooLarge,
     OdooUnreachable,
 )
-from pbxlib.plain import dumps
+from pbxlib.plain import assembled
 
 _JSON2_SINCE = 19
 _ERRORS_OF_SETTINGS = {
@@ -80,7 +80,10 @@ class Client:
         self._pool.clear()
 
     def call(self, model, method, **arguments):
-        """The result of ``model.method(**arguments)``: any JSON value. Raises as above."""
+        """The result of ``model.method(**arguments)``: any JSON value. Raises as above.
+
+        An argument may be JSON text: an :class:`~pbxlib.plain.Encoded`.
+        """
         if self._api is None:
             self._api = self._find_api()
         if self._api == "json2":
@@ -152,7 +155,7 @@ class Client:
         url = self._settings["url"] + path
         try:
             response = self._pool.request(
-                "POST", url, body=dumps(payload).encode(), headers=headers, redirect=False
+                "POST", url, body=assembled(payload).encode(), headers=headers, redirect=False
             )
         except urllib3.exceptions.ReadTimeoutError:
             raise OdooTimeout(

@@ -24,6 +24,24 @@ def text(value):
     return value
 
 
+class Encoded(str):
+    """JSON text, as :func:`dumps` made it: :func:`assembled` takes it as it is."""
+
+    __slots__ = ()
+
+
+def assembled(data):
+    """``data`` as :func:`dumps` has it, with the :class:`Encoded` in its mappings and lists."""
+    if isinstance(data, Encoded):
+        return data
+    if isinstance(data, dict):
+        pairs = [f"{dumps(key)}:{assembled(value)}" for key, value in data.items()]
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(data, list):
+        return "[" + ",".join(map(assembled, data)) + "]"
+    return dumps(data)
+
+
 def dumps(data):
     """``data`` as compact JSON without NUL, which PostgreSQL refuses: it becomes U+FFFD."""
     encoded = _JSON.encode(data)

@@ -159,7 +159,7 @@ def test_after_a_shrunk_batch_the_answer_to_the_whole_one_settles_all(
     odoo.then("apply and hang")
     delivery.step()
     delivery.step()
-    assert [len(items) for _outbox, _number, items in odoo.batches] == [4, 2]
+    assert [len(items) for _outbox, _number, items in odoo.batches] == [4, 1]
     assert numbers(odoo.applied) == [0, 1, 2, 3]
     assert outbox.status()["delivered"] == 4
 
@@ -194,19 +194,33 @@ def test_an_item_that_alone_is_too_large_is_set_aside(delivery, outbox, odoo):
     assert "size" in failed["error"]
 
 
-def test_a_batch_that_times_out_is_halved_and_a_lone_item_at_last_set_aside(
+def test_the_items_of_a_batch_that_times_out_go_alone_until_the_one_that_hangs_is_set_aside(
     delivery, outbox, odoo, resolved
 ):
-    delivery.configure(quick(resolved, read_timeout=0.1))
-    outbox.put([event(1), event(2)])
-    odoo.then(*["hang"] * (1 + LONE_TRIES))
+    delivery.configure(quick(resolved, read_timeout=0.2))
+    outbox.put([event(number) for number in range(16)])
+    odoo.then("hang", "ok", "ok", "ok", *["hang"] * LONE_TRIES)
     work(delivery, outbox, OdooTimeout)
-    assert numbers(odoo.applied) == [2]
-    assert numbers(outbox.failed()) == [1]
+    assert numbers(odoo.applied) == [0, 1, 2, *range(4, 16)]
+    assert numbers(outbox.failed()) == [3]
+    assert [len(items) for _outbox, _number, items in odoo.batches] == [1, 1, 1, 1, 2, 4, 5]
+
+
+def test_after_a_batch_that_timed_out_and_has_no_item_that_hangs_batches_grow_again(
+    delivery, outbox, odoo, resolved
+):
+    delivery.configure(quick(resolved, read_timeout=0.2))
+    outbox.put([event(number) for number in range(3)])
+    odoo.then("hang")
+    delivery.step()
+    outbox.put([event(number) for number in range(3, 8)])
+    work(delivery, outbox, OdooTimeout)
+    assert numbers(odoo.applied) == list(range(8))
+    assert [len(items) for _outbox, _number, items in odoo.batches] == [1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("trouble", [502, "close", 500])
-def test_a_batch_that_breaks_odoo_is_halved_and_a_lone_item_at_last_set_aside(
+def test_the_items_of_a_batch_that_breaks_odoo_go_alone_and_one_is_at_last_set_aside(
     delivery, outbox, odoo, trouble
 ):
     outbox.put([event(1), event(2)])
@@ -309,6 +323,37 @@ def test_an_item_that_went_stale_while_odoo_was_away_is_not_sent_late(
     delivery.step()
     assert numbers(odoo.applied) == [2]
     assert outbox.status()["stale"] == 1
+
+
+# The batch that follows
+
+
+def test_a_backlog_goes_in_order_in_whole_batches_of_rising_numbers(delivery, outbox, odoo):
+    outbox.put([event(number) for number in range(900)])
+    work(delivery, outbox)
+    assert numbers(odoo.applied) == list(range(900))
+    assert [(number, len(ids)) for _outbox, number, ids in odoo.batches] == [
+        (1, 200), (2, 200), (3, 200), (4, 200), (5, 100)
+    ]  # fmt: skip
+
+
+def test_a_backlog_keeps_its_order_when_odoo_has_no_time_for_all_of_a_batch(delivery, outbox, odoo):
+    passed = iter([50])
+    odoo.handler = lambda item: (
+        None if item["data"]["number"] == 150 and next(passed, None) else ["done"]
+    )
+    outbox.put([event(number) for number in range(600)])
+    work(delivery, outbox)
+    assert sorted(numbers(odoo.applied)) == list(range(600))
+    assert numbers(odoo.applied)[199] == 150
+
+
+def test_the_batch_that_follows_is_sent_again_after_a_kill(outbox, bell, resolved, odoo):
+    outbox.put([event(number) for number in range(400)])
+    Delivery(outbox, bell, "pbx1", resolved, print).step()
+    work(Delivery(outbox, bell, "pbx1", resolved, print), outbox)
+    assert numbers(odoo.applied) == list(range(400))
+    assert [number for _outbox, number, _ids in odoo.batches] == [1, 2]
 
 
 # Copies

@@ -201,10 +201,10 @@ def test_retrying_and_dropping_leave_items_alone_that_wait(outbox):
 # Shrinking
 
 
-def test_a_shrunk_batch_is_the_front_half_under_its_number(outbox):
+def test_a_shrunk_batch_is_its_front_under_its_number(outbox):
     outbox.put([event(number) for number in range(5)])
     outbox.open_batch(10, 1_000_000)
-    assert outbox.shrink(1, "too large") == 2
+    outbox.shrink(1, 2, "too large")
     batch = outbox.open_batch(10, 1_000_000)
     assert (batch.number, numbers(batch.items)) == (1, [0, 1])
     settle(outbox)
@@ -214,16 +214,67 @@ def test_a_shrunk_batch_is_the_front_half_under_its_number(outbox):
 def test_a_lone_item_is_set_aside_by_shrinking_and_the_next_batch_has_another_number(outbox):
     outbox.put([event(1), event(2)])
     outbox.open_batch(1, 1_000_000)
-    assert outbox.shrink(1, "too large") == 0
+    outbox.shrink(1, 0, "too large")
     assert [item["error"] for item in outbox.failed()] == ["too large"]
     batch = outbox.open_batch(10, 1_000_000)
     assert (batch.number, numbers(batch.items)) == (2, [2])
 
 
+def prepared(outbox, answers=None):
+    """Prepare two items while the first two are under way; what settling those opens."""
+    first = outbox.open_batch(2, 1_000_000)
+    following = outbox.prepare(2, 1_000_000)
+    yield first
+    answers = {item["id"]: ["done"] for item in first.items} if answers is None else answers
+    yield outbox.settle(first.number, answers, 8, float, following)
+
+
+def test_the_batch_that_follows_is_opened_by_the_commit_that_settles_the_one_before(outbox, path):
+    outbox.put([event(number) for number in range(5)])
+    following = list(prepared(outbox))[1]
+    assert (following.number, numbers(following.items)) == (2, [2, 3])
+    outbox.close()
+    reopened = Outbox(path)
+    again = reopened.open_batch(1, 1_000_000)
+    assert (again.number, again.items) == (2, following.items)
+    reopened.close()
+
+
+def test_nothing_is_prepared_unless_a_whole_batch_waits(outbox):
+    outbox.put([event(number) for number in range(3)])
+    outbox.open_batch(2, 1_000_000)
+    assert outbox.prepare(2, 1_000_000) is None
+    outbox.put([event(3)])
+    assert outbox.prepare(2, 1_000_000).ids
+
+
+def test_what_was_prepared_does_not_go_ahead_of_what_was_not_reached(outbox):
+    outbox.put([event(number) for number in range(4)])
+    assert list(prepared(outbox, answers={}))[1] is None
+    assert sent(outbox) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outbox, clock: outbox.put([event("newer", latest="key")]),
+        lambda outbox, clock: clock.tick(61),
+    ],
+    ids=["superseded", "stale"],
+)
+def test_what_was_prepared_and_is_worth_nothing_any_more_is_not_sent(outbox, clock, change):
+    outbox.put([event(0), event(1), event(2), event(3, latest="key", keep=60)])
+    steps = prepared(outbox)
+    next(steps)
+    change(outbox, clock)
+    assert next(steps) is None
+    assert 3 not in sent(outbox)
+
+
 def test_the_answer_to_the_whole_batch_settles_also_what_shrinking_put_back(outbox):
     outbox.put([event(number) for number in range(4)])
     whole = outbox.open_batch(10, 1_000_000)
-    outbox.shrink(1, "timeout")
+    outbox.shrink(1, 2, "timeout")
     answers = {item["id"]: ["done"] for item in whole.items[:3]}
     answers[whole.items[3]["id"]] = ["failed", "no partner"]
     outbox.settle(1, answers, 8, lambda _failures: 60)
@@ -250,18 +301,21 @@ def test_whatever_odoo_answers_nothing_is_lost_and_what_never_failed_keeps_its_o
     with _temporary() as outbox:
         outbox.put([event(number) for number in range(12)])
         failed = set()
+        batch = None
         for _ in range(60):
-            batch = outbox.open_batch(data.draw(st.integers(1, 12)), 1_000_000)
+            batch = batch or outbox.open_batch(data.draw(st.integers(1, 12)), 1_000_000)
             if batch is None:
                 break
-            if data.draw(st.booleans()):
-                outbox.shrink(batch.number, "timeout") if len(batch.items) > 1 else None
+            following = outbox.prepare(data.draw(st.integers(1, 6)), 1_000_000)
+            if data.draw(st.booleans()) and len(batch.items) > 1:
+                outbox.shrink(batch.number, data.draw(st.integers(1, 11)), "timeout")
             # Odoo goes through a batch in order, as far as its time budget reaches.
             reached = batch.items[: data.draw(st.integers(1, len(batch.items)))]
             words = st.sampled_from([["done"], ["failed", "why"]])
             answers = {item["id"]: data.draw(words) for item in reached}
-            outbox.settle(batch.number, answers, 1000, lambda _failures: 0)
-            for item in batch.items:
+            items = batch.items
+            batch = outbox.settle(batch.number, answers, 1000, lambda _failures: 0, following)
+            for item in items:
                 word = answers.get(item["id"])
                 done += [item["data"]["number"]] if word == ["done"] else []
                 failed |= {item["data"]["number"]} if word and word != ["done"] else set()

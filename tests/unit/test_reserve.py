@@ -69,7 +69,7 @@ def test_on_a_full_disk_the_reserve_serves_and_the_least_worth_keeping_makes_way
     assert 0 < status["dropped"] < 10_000
     assert "its reserve is used now" in caplog.text
     assert "Newstate" in caplog.text
-    batch = outbox.open_batch(10_000, 10**9)
+    batch = outbox.open_batch(200, 512 * 1024)
     assert batch.items[0]["data"]["number"] == 0, "what is worth keeping for ever goes last"
     outbox.settle(batch.number, {item["id"]: ["done"] for item in batch.items}, 8, float)
 

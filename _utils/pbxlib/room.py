@@ -1,0 +1,122 @@
+"""
+Room in the outbox: its limits in rows and bytes, and what goes first when one is reached.
+
+What is least worth keeping goes first: what expires soonest, then the oldest of what is kept for
+ever. An open batch stays, since its number stands for its items.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+
+from pbxlib.reserve import Reserve
+
+log = logging.getLogger(__name__)
+
+# How many items are written between two looks at the limits.
+_LIMIT_EVERY = 1000
+# Seconds between two warnings of a full outbox.
+_TELL_EVERY = 60
+# How many rows are dropped at a time; a limit that was lowered can make it a million in all.
+_DROP_AT_ONCE = 1000
+# Two queries, as both follow an index and read only what they find.
+_LEAST_WORTH = (
+    "SELECT seq, name FROM items WHERE number IS NULL AND expires IS NOT NULL"
+    " ORDER BY expires, seq LIMIT ?",
+    "SELECT seq, name FROM items WHERE number IS NULL AND expires IS NULL ORDER BY seq LIMIT ?",
+)
+
+
+class Room:
+    """The limits of the outbox at ``path``: ``max_rows``, ``max_bytes``, ``None`` for none.
+
+    ``reserve`` bytes are set aside for a full disk; once they are used, the file grows by a
+    quarter of them and no more until the disk has room again.
+    """
+
+    def __init__(self, path, clock):
+        self._path = path
+        self._clock = clock
+        self._dropped = collections.Counter()
+        self._told = float("-inf")
+        self.limit(None, None, 0)
+
+    def limit(self, max_rows, max_bytes, reserve):
+        """Other limits, looked at with the next item."""
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._reserve = Reserve(self._path + ".reserve", reserve)
+        self._unchecked = _LIMIT_EVERY
+
+    def give_up_reserve(self):
+        """The disk is full: give the reserve to who writes next. Whether there was some."""
+        if not self._reserve.give_up():
+            return False
+        log.warning("The disk of %s is full: its reserve is used now", self._path)
+        self._unchecked = _LIMIT_EVERY
+        return True
+
+    def make(self, db, added):
+        """Drop what is least worth keeping while the file is over a limit: how many items.
+
+        ``db``: the file's connection, within a transaction that has ``added`` so many items.
+        """
+        self._unchecked += added
+        if self._unchecked < _LIMIT_EVERY:
+            return 0
+        self._unchecked = 0
+        if self._max_rows is None or self._max_bytes is None:
+            return 0
+        rows = _one(db, "SELECT value FROM meta WHERE key = 'rows'")
+        pages = _one(db, "PRAGMA page_count") - _one(db, "PRAGMA freelist_count")
+        used = pages * _one(db, "PRAGMA page_size")
+        limit = self._limit_in_bytes(db, used)
+        excess = max(rows - self._max_rows, 0)
+        if used > limit and rows:
+            excess = max(excess, int(rows * (used - limit) / used) + 1)
+        dropped = self._drop(db, excess)
+        if dropped:
+            self._tell_dropped(limit)
+        return dropped
+
+    def _drop(self, db, excess):
+        dropped = 0
+        for query in _LEAST_WORTH:
+            while dropped < excess:
+                rows = db.execute(query, (min(excess - dropped, _DROP_AT_ONCE),)).fetchall()
+                if not rows:
+                    break
+                self._dropped.update(name for _seq, name in rows)
+                db.executemany("DELETE FROM items WHERE seq = ?", [(seq,) for seq, _name in rows])
+                dropped += len(rows)
+        return dropped
+
+    def _limit_in_bytes(self, db, used):
+        """What the file may grow to: less than its own limit on a disk that is full."""
+        if not self._reserve.size:
+            return self._max_bytes
+        if self._reserve.make():
+            db.execute("DELETE FROM meta WHERE key = 'room'")
+            return self._max_bytes
+        room = used + self._reserve.size // 4
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('room', ?)", (room,))
+        return min(self._max_bytes, _one(db, "SELECT value FROM meta WHERE key = 'room'"))
+
+    def _tell_dropped(self, limit):
+        if self._clock() - self._told < _TELL_EVERY:
+            return
+        log.warning(
+            "The outbox is full (%s): the %s items least worth keeping were dropped (%s)",
+            f"asterisk:outbox:max_rows {self._max_rows}, max_bytes {self._max_bytes}"
+            if limit == self._max_bytes
+            else f"its disk is, and it keeps to {limit} bytes",
+            sum(self._dropped.values()),
+            ", ".join(f"{count} {name}" for name, count in self._dropped.most_common()),
+        )
+        self._dropped.clear()
+        self._told = self._clock()
+
+
+def _one(db, query):
+    return db.execute(query).fetchone()[0]

@@ -1,0 +1,62 @@
+"""Room in the outbox: to make it costs what is dropped, not what is there."""
+
+import sqlite3
+
+import pytest
+from tests.unit.items import event
+
+from pbxlib.outbox import Outbox
+
+
+def steps_of_a_full_outbox(path, clock, rows, keep):
+    """How many hundred steps SQLite's machine takes to write 1,000 items more, once it is full."""
+    outbox = Outbox(path, rows, 10**9, clock=clock)
+    outbox.put([event(number, keep=keep) for number in range(rows)])
+    outbox.put([event(number, keep=keep) for number in range(1000)])
+    hundreds = 0
+
+    def count():
+        nonlocal hundreds
+        hundreds += 1
+
+    queries = set()
+    outbox._db.set_progress_handler(count, 100)
+    outbox._db.set_trace_callback(queries.add)
+    outbox.put([event(number, keep=keep) for number in range(1000)])
+    outbox._db.set_trace_callback(None)
+    outbox._db.set_progress_handler(None, 0)
+    # Counting all rows is a single step, however many pages it reads.
+    for query in [query for query in queries if query.startswith("SELECT")]:
+        assert "Count" not in [row["opcode"] for row in outbox._db.execute(f"EXPLAIN {query}")]
+    status = outbox.status()
+    outbox.close()
+    assert (status["depth"], status["dropped"]) == (rows, 2000)
+    return hundreds
+
+
+@pytest.mark.parametrize("keep", [60, None], ids=["a minute", "forever"])
+def test_a_full_outbox_of_any_size_makes_room_for_the_same_price(tmp_path, clock, keep):
+    small = steps_of_a_full_outbox(str(tmp_path / "small"), clock, 2_000, keep)
+    large = steps_of_a_full_outbox(str(tmp_path / "large"), clock, 20_000, keep)
+    assert large < 1.2 * small
+
+
+def test_a_limit_that_is_lowered_by_much_holds_at_once(outbox):
+    outbox.put([event(number, keep=60 if number % 2 else None) for number in range(5000)])
+    outbox.limit(100, 100_000_000)
+    outbox.put([event("last", keep=None)])
+    assert outbox.status()["depth"] == 100
+
+
+def test_a_file_whose_rows_were_not_counted_yet_is_counted_once(outbox, path, clock):
+    outbox.put([event(1), event(2)])
+    outbox.close()
+    before = sqlite3.connect(path)
+    before.executescript(
+        "DROP TRIGGER items_come; DROP TRIGGER items_go; DELETE FROM meta WHERE key = 'rows'"
+    )
+    before.close()
+    reopened = Outbox(path, clock=clock)
+    reopened.put([event(3)])
+    assert reopened.status()["depth"] == 3
+    reopened.close()
