@@ -17,6 +17,7 @@ from pbxlib.errors import (
     OdooUnreachable,
 )
 from pbxlib.odoo import Client
+from pbxlib.plain import Encoded, dumps
 
 OUTBOX = "0" * 32
 
@@ -44,6 +45,15 @@ def ask(caller):
 def test_a_method_is_called_by_name_with_its_arguments(odoo, api):
     answer = heartbeat(client(odoo, api=api))
     assert (answer["mark"], answer["serial"]) == (0, "s1")
+
+
+def test_an_argument_that_is_json_already_goes_as_it_is(odoo, api):
+    items = [{"id": "0" * 16, "kind": "event", "data": {"CallerIDName": 'Zoë "Z" \\'}}]
+    arguments = {"outbox": OUTBOX, "number": 1, "minion": "p"}
+    client(odoo, api=api).call(
+        "asterisk_plus.inbox", "receive", items=Encoded(dumps(items)), **arguments
+    )
+    assert odoo.applied == items
 
 
 @pytest.mark.parametrize(("version", "dialect"), [(19, "json/2"), ("saas~19", "json/2")])
