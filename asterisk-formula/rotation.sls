@@ -1,5 +1,21 @@
 # Logs and call records are rotated by logrotate, as it is on every distribution.
-{%- from 'asterisk-formula/map.jinja' import asterisk with context %}
+{%- from 'asterisk-formula/map.jinja' import asterisk, config with context %}
+{%- set method = asterisk.install.method %}
+{%- if 'cel_custom.conf' in config %}
+
+include:
+  - asterisk-formula.{{ method }}
+
+asterisk-cel-folder:
+  # No package makes it, and Asterisk does not either.
+  file.directory:
+    - name: /var/log/asterisk/cel-custom
+    - user: {{ asterisk.user }}
+    - group: {{ asterisk.group }}
+    - mode: '0755'
+    - require:
+      - sls: asterisk-formula.{{ method }}
+{%- endif %}
 
 asterisk-rotation-package:
   pkg.installed:

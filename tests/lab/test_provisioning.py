@@ -261,14 +261,25 @@ class TestPillarExample:
         assert not pbxs[name].shows("module show like chan_iax2", "chan_iax2.so")
 
     @both
-    def test_a_call_is_recorded_by_csv_and_by_odbc(self, house, pbxs, name):
+    def test_a_call_and_its_events_are_recorded_by_csv_and_by_odbc(self, house, pbxs, name):
         with Phone(house, name, "102").answering():
             Phone(house, name, "101").call("102")
         row = "select src, dst, disposition from cdr where dst = '102' order by start desc"
         house.await_that(lambda: pbxs[name].recorded(row) == "101 102 ANSWERED", "a record")
+        last = pbxs[name].recorded("select uniqueid from cdr order by start desc")
         heard = "select count(*) > 0 from cel where eventtype = 'ANSWER' and exten = '102'"
         house.await_that(lambda: pbxs[name].recorded(heard) == "1", "an event of the call")
-        assert '"102"' in pbxs[name].run("cat", "/var/log/asterisk/cdr-csv/Master.csv").stdout
+        folder = "/var/log/asterisk"
+        find = [
+            "grep",
+            "-lF",
+            last,
+            f"{folder}/cdr-csv/Master.csv",
+            f"{folder}/cel-custom/events.csv",
+        ]
+        house.await_that(
+            lambda: len(pbxs[name].run(*find).stdout.split()) == 2, "both files' lines"
+        )
 
     @both
     def test_rotated_logs_are_renamed_and_written_anew(self, pbxs, name):
