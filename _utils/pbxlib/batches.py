@@ -79,12 +79,13 @@ class Batches(Store):
         """
         now = self._clock()
         with self._transaction() as db:
+            number = self._get("number")
+            # Not any number: SQLite would read the whole backlog to find it.
             rows = db.execute(
-                "SELECT * FROM items WHERE number IS NOT NULL ORDER BY seq"
+                "SELECT * FROM items WHERE number = ? ORDER BY seq", (number,)
             ).fetchall()
             if rows:
-                chosen = Chosen(rows, False, now)
-                return Batch(self._get("outbox"), self._get("number"), chosen)
+                return Batch(self._get("outbox"), number, Chosen(rows, False, now))
             self._drop_stale(now)
             chosen = self._choose(db, now, most_items, most_bytes)
             return self._open(chosen) if chosen else None
