@@ -4,6 +4,9 @@ from odoo import api, fields, models
 
 from .. import compat, numbers
 
+# Of each number, the newest: a switchboard's has more than anybody will look at.
+CLAIMED = 1000
+
 
 class Partner(models.Model):
     _inherit = "res.partner"
@@ -26,12 +29,74 @@ class Partner(models.Model):
             if compat.HAS_MOBILE:
                 partner.asterisk_plus_mobile = numbers.e164(partner.mobile, country)
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        partners = super().create(vals_list)
+        partners._asterisk_plus_claim()
+        return partners
+
+    def write(self, vals):
+        done = super().write(vals)
+        if {"country_id", *compat.PHONE_FIELDS} & vals.keys():
+            partners = self
+            if "country_id" in vals:
+                partners |= self._asterisk_plus_of_country()
+            partners._asterisk_plus_claim()
+        return done
+
+    def _asterisk_plus_of_country(self):
+        """Those whose numbers are read by a company's country, when that is among these.
+
+        A company's country is its contact's. Their numbers are computed again.
+        """
+        companies = self.env["res.company"].sudo().search([("partner_id", "in", self.ids)])
+        if not companies:
+            return self.browse()
+        of_companies = companies.ids + ([False] if self.env.company in companies else [])
+        wanted = [("country_id", "=", False), ("company_id", "in", of_companies)]
+        partners = self.sudo().with_context(active_test=False).search(wanted)
+        for name in compat.NUMBER_FIELDS:
+            self.env.add_to_compute(self._fields[name], partners)
+        return partners
+
+    def _asterisk_plus_claim(self):
+        """Have earlier calls that are nobody's be these contacts', by their numbers.
+
+        What was found to be somebody's stays so, whose number it may be now.
+        """
+        partners = self.sudo()
+        wanted = {partner[name] for partner in partners for name in compat.NUMBER_FIELDS}
+        owners = self._asterisk_plus_owners(wanted - {False})
+        if not owners:
+            return
+        self.env["asterisk_plus.call"].flush_model()
+        self.env.cr.execute(
+            """
+            UPDATE asterisk_plus_call SET partner_id = found.owner
+            FROM (
+                SELECT call.id, owners.id AS owner
+                FROM unnest(%s::varchar[], %s::integer[]) AS owners (number, id),
+                LATERAL (
+                    SELECT id FROM asterisk_plus_call
+                    WHERE number = owners.number AND partner_id IS NULL
+                        AND direction IN ('in', 'out')
+                    ORDER BY id DESC LIMIT %s
+                ) AS call
+            ) AS found
+            WHERE asterisk_plus_call.id = found.id
+            """,
+            [list(owners), list(owners.values()), CLAIMED],
+        )
+        self.env["asterisk_plus.call"].invalidate_model(["partner_id"])
+
     @api.model
     def _asterisk_plus_owners(self, wanted):
         """``{number: partner id}`` for those E.164 numbers that are one contact's.
 
         A number of several people of one company is the company's; otherwise it tells nothing.
         """
+        if not wanted:
+            return {}
         owners = defaultdict(self.browse)
         for field in compat.NUMBER_FIELDS:
             for partner in self.sudo().search([(field, "in", list(wanted))], order="id"):

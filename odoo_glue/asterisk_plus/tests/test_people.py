@@ -1,8 +1,10 @@
 from unittest import skipUnless
+from unittest.mock import patch
 
 from odoo.tests import tagged
 
 from .. import numbers
+from ..models import partner as partner_module
 from .common import PbxCase
 
 
@@ -78,3 +80,37 @@ class TestPeople(PbxCase):
     def test_a_call_of_unknown_phones_has_nobody(self):
         call = self.call("200", "201")
         self.assertFalse(call.direction or call.user_id or call.partner_id)
+
+    def test_a_contact_who_comes_later_gets_the_calls_he_made_before(self):
+        calls = [
+            self.call("02079460999", dst, dstchannel=f"PJSIP/{dst}-01") for dst in ("101", "102")
+        ]
+        self.assertFalse(calls[0].partner_id or calls[1].partner_id)
+        charles = self.env["res.partner"].create({"name": "Charles", "phone": "020 7946 0999"})
+        self.assertEqual(calls[0].partner_id | calls[1].partner_id, charles)
+
+    def test_a_contacts_new_number_tells_whose_its_calls_were(self):
+        call = self.call("02079460999", "101", dstchannel="PJSIP/101-01")
+        self.ada.phone = "020 7946 0999"
+        self.assertEqual(call.partner_id, self.ada)
+
+    def test_a_call_that_is_somebodys_stays_his(self):
+        call = self.call("02079460958", "101", dstchannel="PJSIP/101-01")
+        self.ada.phone = False
+        self.env["res.partner"].create({"name": "Charles", "phone": "020 7946 0958"})
+        self.assertEqual(call.partner_id, self.ada)
+
+    def test_of_calls_without_end_the_newest_are_claimed(self):
+        old = self.call("02079460999", "101", dstchannel="PJSIP/101-01")
+        new = self.call("02079460999", "102", dstchannel="PJSIP/102-01")
+        self.started(patch.object(partner_module, "CLAIMED", 1))
+        self.ada.phone = "020 7946 0999"
+        self.assertEqual((old.partner_id, new.partner_id), (self.ada.browse(), self.ada))
+
+    def test_the_companys_country_reads_the_numbers_anew(self):
+        ben = self.env["res.partner"].create({"name": "Ben", "phone": "01 99 00 12 34"})
+        call = self.call("+33199001234", "101", dstchannel="PJSIP/101-01")
+        self.assertFalse(ben.asterisk_plus_number or call.partner_id)
+        self.env.company.country_id = self.env.ref("base.fr")
+        self.assertEqual(ben.asterisk_plus_number, "+33199001234")
+        self.assertEqual(call.partner_id, ben)
