@@ -1,6 +1,8 @@
 # Takes away what this formula put on a PBX: its files, engines, account and secrets, and Asterisk
-# when the formula installed it. Call records, logs and what waits for Odoo stay.
-{%- from 'asterisk-formula/map.jinja' import account_file, asterisk, config with context %}
+# when the formula installed it. Call records, voicemail, logs and what waits for Odoo stay, and
+# so do the user that owns them and the packages that builds need, which others may need, too.
+{%- from 'asterisk-formula/map.jinja' import account_file, asterisk, builds, config, downloads,
+      sounds with context %}
 {%- set etc = salt['file.dirname'](opts.conf_file) %}
 {%- set method = asterisk.install.method %}
 
@@ -18,17 +20,50 @@ asterisk-clean-package:
     - pkgs: {{ asterisk.install.packages | json }}
     - require:
       - service: asterisk-clean-service
+{%-   set repository = asterisk.install.repository %}
+{%-   if repository %}
+
+asterisk-clean-repository:
+  pkgrepo.absent:
+    - name: {{ repository.get('name', '') | json }}
+    - require:
+      - pkg: asterisk-clean-package
+{%-     set key = repository.get('name', '') | regex_search('signed-by=([^] ,]+)') %}
+{%-     if key and repository.get('key_url') %}
+  file.absent:
+    - name: {{ key[0] }}
+{%-     endif %}
+{%-   endif %}
 {%- elif method == 'source' %}
+{%-   for sound in sounds %}
+
+asterisk-clean-sounds-{{ loop.index }}:
+  asterisk_build.sounds_absent:
+    - name: {{ sound.folder }}
+    - archive: {{ sound.archive }}
+    - require_in:
+      - file: asterisk-clean-build
+{%-   endfor %}
 
 asterisk-clean-build:
+  asterisk_build.absent:
+    - name: {{ builds }}
+    - require:
+      - service: asterisk-clean-service
   file.absent:
     - names:
       - /etc/systemd/system/{{ asterisk.service }}.service
-      - /usr/src/asterisk-formula
+      - {{ downloads }}
+{%-   if salt['file.is_link']('/usr/sbin/asterisk')
+          and salt['file.readlink']('/usr/sbin/asterisk').startswith(builds ~ '/') %}
       - /usr/sbin/asterisk
-      - /usr/lib/asterisk
+{%-   endif %}
     - require:
       - service: asterisk-clean-service
+  module.run:
+    - name: service.systemctl_reload
+    - onchanges:
+      - file: asterisk-clean-build
 {%- endif %}
 
 asterisk-clean-files:

@@ -5,10 +5,13 @@
 
 include:
   - asterisk-formula.extensions
-{%- if method in ('package', 'source') %}
-  - asterisk-formula.{{ method }}
+{%- if method == 'package' %}
+  - asterisk-formula.package
 {%- endif %}
 {%- if synced or not opts.test %}
+{%-   if method == 'source' %}
+  - asterisk-formula.source
+{%-   endif %}
   - asterisk-formula.config
   - asterisk-formula.service
   - asterisk-formula.bridge

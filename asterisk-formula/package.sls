@@ -1,16 +1,36 @@
-# Asterisk from packages.
+# Asterisk from packages: the distribution's, or those of another repository.
 {%- from 'asterisk-formula/map.jinja' import asterisk with context %}
+{%- set install = asterisk.install %}
 
-{%- if asterisk.install.repository %}
+{%- if install.repository %}
+
 asterisk-repository:
-  pkgrepo.managed: {{ [asterisk.install.repository] | json }}
+  pkgrepo.managed: {{ [install.repository] | json }}
+{%- elif grains.os_family == 'RedHat' and grains.os != 'Fedora' %}
+
+asterisk-repository:
+  # Enterprise Linux has Asterisk in EPEL only.
+  pkg.installed:
+    - name: epel-release
+{%- elif grains.os == 'Debian' and grains.osmajorrelease in (12, 13)
+      and 'asterisk' in install.packages
+      and not salt['pkg.version']('asterisk')
+      and not salt['pkg.latest_version']('asterisk', refresh=false) %}
+
+asterisk-repository:
+  test.fail_without_changes:
+    - comment: >-
+        Debian {{ grains.osmajorrelease }} has no package asterisk. Either set
+        asterisk:install:method to source, with the tarball's url and checksum in
+        asterisk:install:source, or name a repository that has it in asterisk:install:repository.
+    - failhard: true
 {%- endif %}
 
 asterisk-package:
   pkg.installed:
-    - pkgs: {{ asterisk.install.packages | json }}
+    - pkgs: {{ install.packages | json }}
     - install_recommends: false
-{%- if asterisk.install.repository %}
+{%- if install.repository or grains.os_family == 'RedHat' and grains.os != 'Fedora' %}
     - require:
-      - pkgrepo: asterisk-repository
+      - id: asterisk-repository
 {%- endif %}

@@ -1,5 +1,5 @@
 # Asterisk under the host's service manager, and changed files put in force.
-{%- from 'asterisk-formula/map.jinja' import asterisk, config, files with context %}
+{%- from 'asterisk-formula/map.jinja' import asterisk, build, config, files with context %}
 {%- set apply = {} %}
 {%- for file in config %}
 {%-   do apply.setdefault((files.get(file) or {}).get('apply', 'all'), []).append(file) %}
@@ -8,6 +8,18 @@
 include:
   - asterisk-formula.config
 
+{%- if asterisk.install.method == 'source' %}
+
+asterisk-build-current:
+  # Before the service, which may not run because of the build that this takes the place of.
+  asterisk_build.current:
+    - name: {{ build }}
+    - service: {{ asterisk.service }}
+    - wait: {{ asterisk.restart.wait | json }}
+    - then: {{ asterisk.restart.then | json }}
+    - require:
+      - sls: asterisk-formula.config
+{%- endif %}
 {%- if asterisk.install.method != 'none' %}
 
 asterisk-service:
@@ -64,7 +76,6 @@ asterisk-restart:
       - asterisk: asterisk-transports
 {%-   endif %}
 {%-   if asterisk.install.method == 'source' %}
-      - cmd: asterisk-build
       - file: asterisk-unit
 {%-   endif %}
 {%- endif %}

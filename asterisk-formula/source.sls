@@ -1,21 +1,20 @@
 # Asterisk from source: a tarball with an enforced checksum, built once for each set of options.
-{%- from 'asterisk-formula/map.jinja' import asterisk with context %}
-{%- set source = asterisk.install.source %}
-{%- set options = source.get('configure', []) + ['--prefix=/usr', '--sysconfdir=/etc',
-      '--localstatedir=/var', '--libdir=/usr/lib'] %}
-{%- set build = salt['hashutil.sha256_digest'](source | json(sort_keys=True))[:16] %}
-{%- set home = '/usr/src/asterisk-formula' %}
-{%- set tree = home ~ '/' ~ build %}
+# A build gets a prefix of its own below /opt/asterisk; service.sls puts a new one in force.
+{%- from 'asterisk-formula/map.jinja' import asterisk, build, builds, downloads, externals, sounds,
+      source with context %}
 
-{%- if not source.get('url') or not source.get('checksum') %}
+include:
+  - asterisk-formula.extensions
+
+{%- if grains.init != 'systemd' %}
 
 asterisk-source:
   test.fail_without_changes:
-    - name: >-
-        asterisk:install:source needs url and checksum: write the address or path of Asterisk's
-        tarball, and its checksum as sha256=...
+    - comment: >-
+        asterisk:install:method source runs Asterisk by a systemd unit, and this host is under
+        {{ grains.init }}. Set it to package, or to none beside an Asterisk of your own.
     - failhard: true
-{%- else %}
+{%- endif %}
 
 asterisk-build-packages:
   pkg.installed:
@@ -31,71 +30,83 @@ asterisk-user:
     - shell: /usr/sbin/nologin
     - usergroup: true
 
-{%-   for external in source.get('externals', []) %}
+{%- for external in externals if external is mapping and external.get('url') %}
 
 asterisk-external-{{ loop.index }}:
   file.managed:
-    - name: {{ home }}/externals/{{ salt['file.basename'](external.url) }}
+    - name: {{ downloads }}/externals/{{ salt['file.basename'](external.url) }}
     - source: {{ external.url | json }}
-    - source_hash: {{ external.checksum | json }}
+    - source_hash: {{ external.get('checksum', '') | json }}
     - makedirs: true
     - require_in:
-      - cmd: asterisk-build
-{%-   endfor %}
+      - asterisk_build: asterisk-build
+{%- endfor %}
 
 asterisk-tarball:
-  # Unpacked from a copy: archive.extracted does not hold a local file against its checksum.
   file.managed:
-    - name: {{ home }}/{{ salt['file.basename'](source.url) }}
-    - source: {{ source.url | json }}
-    - source_hash: {{ source.checksum | json }}
+    - name: {{ downloads }}/tarball
+    - source: {{ source.get('url', '') | json }}
+    - source_hash: {{ source.get('checksum', '') | json }}
     - makedirs: true
 
-asterisk-tree:
-  archive.extracted:
-    - name: {{ tree }}
-    - source: {{ home }}/{{ salt['file.basename'](source.url) }}
-    - options: --strip-components=1
-    - enforce_toplevel: false
-    - unless:
-      - test -e {{ tree }}/.installed
-    - require:
-      - file: asterisk-tarball
-
 asterisk-build:
-  cmd.run:
-    # Its thousands of lines go to a file; the end of it is told when the build fails.
-    - name: >-
-        (./configure {{ options | join(' ') }} --with-externals-cache={{ home }}/externals
-        && make menuselect.makeopts
-{%-   if source.get('menuselect') %}
-        && menuselect/menuselect {{ source.menuselect | join(' ') }} menuselect.makeopts
-{%-   endif %}
-        && make -j{{ grains.num_cpus }}
-        && make install
-        && touch .installed) > build.log 2>&1
-        || { tail -n 30 build.log; echo "All of it: {{ tree }}/build.log"; exit 1; }
-    - cwd: {{ tree }}
-    - creates: {{ tree }}/.installed
+  asterisk_build.present:
+    - name: {{ build }}
+    - tarball: {{ downloads }}/tarball
+    - configure: {{ source.get('configure', []) | json }}
+    - menuselect: {{ source.get('menuselect', []) | json }}
+    - externals: {{ downloads }}/externals
     - require:
       - pkg: asterisk-build-packages
-      - archive: asterisk-tree
+      - file: asterisk-tarball
+      - id: asterisk-extensions
+
+asterisk-program:
+  # Where Asterisk is looked for. One that somebody else put there is left alone, and said.
+  file.symlink:
+    - name: /usr/sbin/asterisk
+    - target: {{ builds }}/current/sbin/asterisk
+    - require:
+      - asterisk_build: asterisk-build
 
 asterisk-folders:
   file.directory:
     - names:
       - {{ asterisk.etc }}
-      - /var/lib/asterisk
-      - /var/log/asterisk
-      - /var/log/asterisk/cdr-custom
-      - /var/spool/asterisk
       - /var/cache/asterisk
+{%- for folder in ['', '/agi-bin', '/keys', '/moh', '/phoneprov', '/sounds'] %}
+      - /var/lib/asterisk{{ folder }}
+{%- endfor %}
+{%- for folder in ['', '/cdr-csv', '/cdr-custom', '/cel-custom'] %}
+      - /var/log/asterisk{{ folder }}
+{%- endfor %}
+{%- for folder in ['', '/monitor', '/outgoing', '/recording', '/system', '/tmp', '/voicemail'] %}
+      - /var/spool/asterisk{{ folder }}
+{%- endfor %}
     - user: {{ asterisk.user }}
     - group: {{ asterisk.group }}
     - mode: '0750'
     - require:
       - user: asterisk-user
-      - cmd: asterisk-build
+      - asterisk_build: asterisk-build
+
+{%- for sound in sounds %}
+
+asterisk-sounds-{{ loop.index }}-archive:
+  file.managed:
+    - name: {{ sound.archive }}
+    - source: {{ sound.url | json }}
+    - source_hash: {{ sound.checksum | json }}
+    - makedirs: true
+
+asterisk-sounds-{{ loop.index }}:
+  asterisk_build.sounds_present:
+    - name: {{ sound.folder }}
+    - archive: {{ sound.archive }}
+    - require:
+      - file: asterisk-sounds-{{ loop.index }}-archive
+      - file: asterisk-folders
+{%- endfor %}
 
 asterisk-unit:
   file.managed:
@@ -103,6 +114,7 @@ asterisk-unit:
     - source: salt://asterisk-formula/files/asterisk.service
     - template: jinja
     - context:
+        program: {{ builds }}/current/sbin/asterisk
         user: {{ asterisk.user }}
         group: {{ asterisk.group }}
     - user: root
@@ -114,4 +126,3 @@ asterisk-unit:
     - name: service.systemctl_reload
     - onchanges:
       - file: asterisk-unit
-{%- endif %}

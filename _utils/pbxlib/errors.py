@@ -27,6 +27,10 @@ class ConsoleError(PbxError):
     """The console's terminal cannot be started: its user, its program or its system resources."""
 
 
+class BuildError(PbxError):
+    """Asterisk could not be built from its source, or a sound package could not be unpacked."""
+
+
 class OutboxError(PbxError):
     """The outbox file cannot be opened, read or written."""
 

@@ -18,6 +18,7 @@ import os
 import tempfile
 from urllib.parse import urlsplit
 
+from pbxlib import sources
 from pbxlib.errors import SettingsError
 
 FOREVER = None
@@ -187,7 +188,15 @@ SCHEMA = {
         "packages": (None, _texts),
         "repository": (None, _mapping),
         "manager_file": (None, _text),
-        "source": (None, _mapping),
+        "source": {
+            "url": (None, _text),
+            "checksum": (None, sources.checksum),
+            "configure": ([], _texts),
+            "menuselect": ([], sources.menuselect),
+            "build_packages": (None, _texts),
+            "externals": ([], sources.downloads),
+            "sounds": ([], sources.downloads),
+        },
     },
     "etc": (None, _path),
     "service": (None, _text),
@@ -284,6 +293,7 @@ def resolve(pillar):
     problems = []
     settings = _section(SCHEMA, pillar if pillar is not None else {}, "asterisk", problems)
     if not problems:
+        problems += sources.problems(settings["install"])
         problems += _console_problems(settings["console"])
     if problems:
         raise SettingsError(problems)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # First process of a host, in mount and network namespaces of its own; becomes systemd-nspawn.
-# Environment, from machine.py: HOST FOLDER LOWER CLONE PIP_CACHE ARCHIVES ROLE TIMEZONE
+# Environment, from machine.py: HOST FOLDER LOWER CLONE PIP_CACHE CCACHE ARCHIVES ROLE TIMEZONE
 # GROUP_FOLDERS READY (a descriptor).
 # What it mounts, nobody else sees, and is gone with the host.
 set -euo pipefail
@@ -32,4 +32,5 @@ export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0
 exec systemd-nspawn --quiet --boot --directory=merged --machine="$HOST" --register=no --keep-unit \
     --network-namespace-path=/proc/self/ns/net --resolv-conf=off --timezone=off --link-journal=no \
     --bind-ro="$CLONE:/srv/asterisk-formula" --bind="$PIP_CACHE:/root/.cache/pip" \
+    --bind="$CCACHE:/root/.cache/ccache" \
     --overlay="$ARCHIVES:$FOLDER/archives:/var/cache/apt/archives" < /dev/null

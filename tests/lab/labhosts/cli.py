@@ -1,7 +1,8 @@
 """Hosts for demonstrations and tests: systemd containers with an own network on this machine.
 
   lab up [HOST…]           build what is missing, boot, and wait until the hosts answer;
-                           hosts: hub pbx1 pbx2 pbx16 odoo odoo14; without any: hub pbx1 odoo
+                           hosts: hub pbx1 pbx2 pbx16 pbxsrc odoo odoo14; without any: hub pbx1
+                           odoo
   lab exec HOST [-- CMD…]  run a command on a host (a shell if there is none); input, output and
                            exit code are the command's
   lab status               a line for each host

@@ -24,6 +24,7 @@ HOSTS = {
         Host("pbx1", "pbx", "forky", 11, "Europe/Berlin"),
         Host("pbx2", "pbx", "forky", 12, "America/St_Johns"),
         Host("pbx16", "pbx", "pbx16", 16, "Asia/Kolkata"),
+        Host("pbxsrc", "pbx", "pbxsrc", 13, "Pacific/Auckland"),
         Host("odoo", "odoo", "odoo", 20),
         Host("odoo14", "odoo", "odoo14", 21),
     )

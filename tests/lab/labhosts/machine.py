@@ -88,6 +88,7 @@ class Machine:
         ready, tell_ready = os.pipe()
         archives = [str(roots.archives(name)) for name in roots.chain(self.host.root)]
         groups = [str(cgroups.make(top / self.group)) for top in cgroups.hierarchies()]
+        (CACHE / "ccache").mkdir(exist_ok=True)
         role = ROLES / f"{self.host.role}.sh"
         environment = {
             "PATH": PATH,
@@ -98,6 +99,7 @@ class Machine:
             "GROUP_FOLDERS": " ".join(groups),
             "CLONE": str(self.lab.clone),
             "PIP_CACHE": str(CACHE / "pip"),
+            "CCACHE": str(CACHE / "ccache"),
             "ARCHIVES": ":".join(archives),
             "ROLE": str(role),
             "READY": str(tell_ready),

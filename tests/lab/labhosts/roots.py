@@ -45,6 +45,8 @@ RECIPES = {
         Recipe("pbx16", parent="bullseye"),
         Recipe("odoo14-packages", parent="bullseye"),
         Recipe("odoo14", parent="odoo14-packages"),
+        Recipe("trixie", suite="trixie"),
+        Recipe("pbxsrc", parent="trixie"),
         Recipe("odoo-packages", suite="trixie"),
         Recipe("odoo", parent="odoo-packages"),
     )
