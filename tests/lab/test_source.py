@@ -90,7 +90,7 @@ class SourcePbx:
     def apply(self, sls="asterisk-formula"):
         """State ID -> what became of it."""
         command = ["salt-call", "--out=json", "state.apply", sls]
-        done = self.house.run(HOST, *command, check=False, timeout=1200)
+        done = self.house.run(HOST, *command, check=False, timeout=2400)
         result = json.loads(done.stdout or "{}").get("local")
         assert isinstance(result, dict), done.stdout + done.stderr
         return {state["__id__"]: state for state in result.values()}
