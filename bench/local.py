@@ -1,4 +1,4 @@
-"""The measures that need nothing but this machine: parsing, filtering, the outbox, memory."""
+"""The measures that need nothing but this machine: parsing, the outbox, memory, the formula."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +15,10 @@ import calls
 from results import at_least, at_most, times
 
 BENCH = Path(__file__).resolve().parent
+sys.path.insert(0, str(BENCH.parent / "tests" / "functional"))
+
+from formula_host import FormulaHost, many_endpoints  # noqa: E402
+
 # In proportion to their speed, so that each runs for a second or so.
 EVENTS = {"ours": 200_000, "panoramisk": 80_000, "pyst2": 1_500, "drain": 1_000_000}
 # Its reader dies of the first ChanVariable, and would wait for ever.
@@ -125,4 +130,30 @@ def memory(results, options):
     )
 
 
-MEASURES = (ami_parse, ami_filter, outbox_write, memory)
+def formula_again(results, options):
+    """A second apply of all files with 1,000 endpoints: nothing changes."""
+    runs = {10: [], 1000: []}
+    for count, seconds in runs.items():
+        with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="bench-") as folder:
+            host = FormulaHost(Path(folder))
+            beside = {"install": {"method": "none"}, "ami": {"secret": "bench"}}
+            host.set_pillar({**beside, **many_endpoints(count)})
+            host.states("asterisk-formula.config")
+            for _ in range(options.rounds):
+                begin = time.monotonic()
+                states = host.states("asterisk-formula.config")
+                seconds.append(time.monotonic() - begin)
+                changed = [name for name, state in states.items() if state["changes"]]
+                if changed:
+                    raise RuntimeError(f"a second apply changed {', '.join(changed)}")
+    results.add(
+        "formula_again",
+        "a second apply of the files, 1,000 endpoints, `salt-call` from its start",
+        "s",
+        runs[1000],
+        {"10 endpoints": runs[10]},
+        [at_most(20)],
+    )
+
+
+MEASURES = (ami_parse, ami_filter, outbox_write, memory, formula_again)

@@ -11,6 +11,21 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 
 
+def many_endpoints(count):
+    """The pillar of so many phones, without passwords, and of what they take after."""
+    return {
+        "endpoints": {str(1000 + n): {"callerid": f"Phone <{1000 + n}>"} for n in range(count)},
+        "config": {
+            "pjsip.conf": {
+                "transport-udp": {"type": "transport", "protocol": "udp", "bind": "0.0.0.0"},
+                "phone(!)": {"type": "endpoint", "context": "phones"},
+                "phone-auth(!)": {"type": "auth"},
+                "phone-aor(!)": {"type": "aor", "max_contacts": 1},
+            }
+        },
+    }
+
+
 class FormulaHost:
     """``salt-call --local`` with the repository as file root and a pillar of the test's own.
 

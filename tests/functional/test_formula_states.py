@@ -1,10 +1,11 @@
 """The formula's states: what they would do, what they do, and what they leave alone."""
 
 import os
+import re
 
 import pytest
 import yaml
-from formula_host import REPO, FormulaHost
+from formula_host import REPO, FormulaHost, many_endpoints
 
 BESIDE = {"install": {"method": "none"}, "ami": {"secret": "from the pillar"}}
 
@@ -56,6 +57,15 @@ def test_a_second_apply_changes_nothing(host):
     host.states("asterisk-formula.config")
     again = host.states("asterisk-formula.config")
     assert [name for name, state in again.items() if state["changes"]] == []
+
+
+def test_a_second_apply_of_a_thousand_endpoints_changes_nothing(host):
+    host.set_pillar({**BESIDE, **many_endpoints(1000)})
+    host.states("asterisk-formula.config")
+    again = host.states("asterisk-formula.config")
+    assert [name for name, state in again.items() if state["changes"]] == []
+    text = (host.etc / "pjsip.conf").read_text()
+    assert text.count("password = ") == len(set(re.findall("password = (.*)", text))) == 1000
 
 
 def test_under_test_the_difference_is_told_and_nothing_is_written(host):
