@@ -12,7 +12,7 @@ asterisk-repository:
   # Enterprise Linux has Asterisk in EPEL only.
   pkg.installed:
     - name: epel-release
-{%- elif grains.os == 'Debian' and grains.osmajorrelease in (12, 13)
+{%- elif grains.os == 'Debian' and grains.get('osmajorrelease') in (12, 13)
       and 'asterisk' in install.packages
       and not salt['pkg.version']('asterisk')
       and not salt['pkg.latest_version']('asterisk', refresh=false) %}
