@@ -38,17 +38,16 @@ def key(event):
 def run(count, folder):
     """Deliver ``count`` items; when each was answered, by :func:`key`."""
     path = os.path.join(folder, "outbox.sqlite")
-    times = {}
+    done, sent = {}, []
 
     class Watched(Client):
         def call(self, model, method, **arguments):
             answer = super().call(model, method, **arguments)
             now = time.monotonic()
-            items = arguments["items"]
-            for item in json.loads(items) if items else ():
-                if answer["answers"].get(item["id"]) == ["done"]:
-                    times[key(item["data"])] = now
-            if len(times) >= count:
+            done.update({item: now for item, word in answer["answers"].items() if word == ["done"]})
+            # Read at the end: it is no part of a delivery.
+            sent.append(arguments["items"] or "[]")
+            if len(done) >= count:
                 delivery.stop()
                 wake(path)
             return answer
@@ -57,7 +56,8 @@ def run(count, folder):
     outbox = Outbox(path)
     delivery = Delivery(outbox, Doorbell(path), MINION, given, lambda serial: None, Watched)
     delivery.run()
-    return times
+    items = [item for batch in sent for item in json.loads(batch)]
+    return {key(item["data"]): done[item["id"]] for item in items if item["id"] in done}
 
 
 def main():
