@@ -208,6 +208,10 @@ def _ends_within(pid, seconds):
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
+    except OSError:
+        # Linux before 5.3: who waits is not told, and looks afterwards.
+        time.sleep(seconds)
+        return False
     waiting = select.poll()
     waiting.register(handle, select.POLLIN)
     ended = waiting.poll(seconds * 1000)

@@ -6,13 +6,13 @@
 include:
   - asterisk-formula.extensions
 
-{%- if grains.init != 'systemd' %}
+{%- if grains.get('init') != 'systemd' %}
 
 asterisk-source:
   test.fail_without_changes:
     - comment: >-
         asterisk:install:method source runs Asterisk by a systemd unit, and this host is under
-        {{ grains.init }}. Set it to package, or to none beside an Asterisk of your own.
+        {{ grains.get('init', 'another') }}. Set it to package, or to none beside an Asterisk of your own.
     - failhard: true
 {%- endif %}
 

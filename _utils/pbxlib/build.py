@@ -22,6 +22,8 @@ _STATE = "/var/lib/asterisk"
 _USERS = ("keys", "moh", "phoneprov", "sounds")
 # configure's, so that nothing is fetched but what the pillar names with its checksum.
 _NO_DOWNLOAD = ("WGET=/bin/false", "CURL=/bin/false", "FETCH=/bin/false")
+# Root's tar would give the files to whoever has the numbers of those who packed them.
+_UNPACK = ("--no-same-owner", "--no-same-permissions", "--strip-components=1")
 _SOUND_PACKAGES = ("MENUSELECT_CORE_SOUNDS", "MENUSELECT_EXTRA_SOUNDS", "MENUSELECT_MOH")
 _NAME = re.compile(r"[0-9a-f]{16}")
 _BEGUN = ".building-"
@@ -36,7 +38,10 @@ def make(prefix, tarball, configure=(), menuselect=(), externals=None, jobs=1):
     step and the end of its log; what was unpacked then stays to be looked at.
     """
     top = os.path.dirname(prefix)
-    os.makedirs(top, exist_ok=True)
+    if not os.path.isdir(top):
+        os.makedirs(top)
+        # Whatever root's umask is: Asterisk is not root, and has to read what root installs.
+        os.chmod(top, 0o755)  # noqa: S103
     work = os.path.join(top, _BEGUN + os.path.basename(prefix))
     tree, stage = os.path.join(work, "tree"), os.path.join(work, "stage")
     shutil.rmtree(work, ignore_errors=True)
@@ -59,7 +64,7 @@ def make(prefix, tarball, configure=(), menuselect=(), externals=None, jobs=1):
     for category in _SOUND_PACKAGES:
         select += ["--disable-category", category]
     log = os.path.join(work, "build.log")
-    _run(log, work, ["tar", "-xf", tarball, "-C", tree, "--strip-components=1"])
+    _run(log, work, ["tar", *_UNPACK, "-xf", tarball, "-C", tree])
     _check_bundled(tree, configure, externals)
     _run(log, tree, ["./configure", *options])
     _run(log, tree, ["make", "menuselect.makeopts"])
@@ -87,7 +92,6 @@ def _run(log, folder, command):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Asterisk is not root, and has to read what root installs.
                 umask=0o022,
                 check=False,
             ).returncode

@@ -57,13 +57,21 @@ def unpack(path, folder, names):
             if name not in wanted:
                 continue
             target = os.path.join(folder, name)
-            os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+            _make_folder(os.path.dirname(target))
             draft = f"{target}.new"
             with open(draft, "wb") as file:
                 shutil.copyfileobj(archive.extractfile(member), file)
             os.chmod(draft, 0o644)
             os.utime(draft, (member.mtime, member.mtime))
             os.replace(draft, target)
+
+
+def _make_folder(path):
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path)
+        # Whatever root's umask is.
+        os.chmod(path, 0o755)  # noqa: S103
 
 
 def remove(path, folder):

@@ -33,6 +33,7 @@ tar -czf /srv/asterisk-core-sounds-xx-sln-1.0.tar.gz -C /srv/sounds .
 """
 # A repository as others run one, with one package in it, signed by a key of its own.
 REPOSITORY = """
+rm -rf /srv/repository /srv/gnupg
 mkdir -p /srv/repository/package/DEBIAN && cd /srv/repository
 printf '%s\\n' 'Package: pbx-tools' 'Version: 1.0' 'Architecture: all' 'Description: tools' \
     'Maintainer: PBX <pbx@example.com>' > package/DEBIAN/control

@@ -51,6 +51,17 @@ def test_remove_leaves_what_was_changed_and_what_others_put_there(pack, folder):
     assert sorted(os.listdir(folder)) == ["b.wav", "own.wav"]
 
 
+def test_anyone_may_read_sounds_whatever_the_umask_is(pack, folder):
+    archive = pack(**{"digits/1.wav": "one"})
+    mask = os.umask(0o077)
+    try:
+        sounds.unpack(archive, folder, ["digits/1.wav"])
+    finally:
+        os.umask(mask)
+    for path, mode in ((folder, 0o755), (f"{folder}/digits/1.wav", 0o644)):
+        assert os.stat(path).st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize("name", ["../out.wav", "/etc/out.wav", "a/../../out.wav"])
 def test_an_archive_cannot_write_outside_its_folder(pack, folder, name):
     archive = pack(**{name: "x"})
