@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from labhosts import authority, inventory, network, places  # noqa: E402
+from phones import Phone  # noqa: E402
 
 ADMIN_KEY = "/root/odoo-admin-api-key"
 ADMIN = 2  # the id of base.user_admin
@@ -342,36 +343,7 @@ class House:
 
     # Phones ------------------------------------------------------------------------------
 
-    def sip_call(self, caller="101", called="102", minion="pbx1", talk=1200, calls=1):
-        """A call between two phones on the hub, by sipp: ``called`` registers and answers."""
-        scenarios = "/srv/asterisk-formula/tests/lab/sipp"
-        phone = ["sipp", self.address(minion), "-i", self.address("hub"), "-nostdin"]
-        phone += ["-timeout", "60"]
-
-        def login(user):
-            # In a file, since every user of a host sees the arguments of its processes.
-            secret = self.run(minion, "cat", f"/etc/salt/asterisk/endpoint-{user}").stdout.strip()
-            self.write("hub", f"/root/phone-{user}.csv", f"SEQUENTIAL\n{user};{secret};\n")
-            return ["-inf", f"/root/phone-{user}.csv"]
-
-        self.run(
-            "hub", *phone, "-sf", f"{scenarios}/register.xml", *login(called),
-            "-p", "5070", "-m", "1",
-        )  # fmt: skip
-        answering = subprocess.Popen(
-            [HERE / "lab", "exec", "hub", "--", *phone, "-sf", f"{scenarios}/answer.xml",
-             "-p", "5070", "-mp", "6200", "-m", str(calls)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        try:
-            self.run(
-                "hub", *phone, "-sf", f"{scenarios}/call.xml", "-s", called, *login(caller),
-                "-p", "5080", "-mp", "6100", "-d", str(talk),
-                "-m", str(calls), "-l", "1",
-            )  # fmt: skip
-            answering.wait(30)
-        finally:
-            if answering.poll() is None:
-                answering.terminate()
-        if answering.returncode:
-            raise RuntimeError(f"The phone {called} failed:\n{answering.stdout.read()[-3000:]}")
+    def sip_call(self, caller="101", called="102", minion="pbx1", talk=1200):
+        """A call between two phones of a PBX on the hub: ``called`` registers and answers."""
+        with Phone(self, minion, called).answering():
+            Phone(self, minion, caller).call(called, talk)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from pathlib import Path
 
-from house import HERE
-
+HERE = Path(__file__).resolve().parent
 SCENARIOS = "/srv/asterisk-formula/tests/lab/sipp"
 AUTHORITY = "/usr/local/share/ca-certificates/lab.crt"
 PLAIN = "m=audio [media_port] RTP/AVP 0"
@@ -34,14 +34,17 @@ class Phone:
     def __init__(self, house, pbx, user, over="u1", port=5060, offer=PLAIN):
         self._house, self.user, self._over, self._offer = house, user, over, offer
         self._remote = f"{house.address(pbx)}:{port}"
+        # One of its own: what is late of a call to one phone is not for another.
+        self._port = 5000 + int(user)
         secret = house.run(pbx, "cat", f"/etc/salt/asterisk/endpoint-{user}").stdout.strip()
         # In a file, since every user of a host sees the arguments of its processes.
         self._login = f"/root/phone-{user}.csv"
         house.write("hub", self._login, f"SEQUENTIAL\n{user};{secret};\n")
 
-    def register(self, port=5070):
-        """Log in; calls to it then come to ``port``. Raises ``RuntimeError``."""
-        self._house.run("hub", *self._sipp("register.xml", port), "-inf", self._login)
+    def register(self):
+        """Log in. Raises ``RuntimeError``."""
+        command = self._sipp(f"{SCENARIOS}/register.xml", self._port)
+        self._house.run("hub", *command, "-inf", self._login)
 
     def call(self, number, talk=300):
         """Call ``number`` and hang up after ``talk`` ms. Raises ``RuntimeError``."""
@@ -52,10 +55,10 @@ class Phone:
         self._house.run("hub", *self._sipp(scenario, 5080), *options)
 
     @contextlib.contextmanager
-    def answering(self, port=5070):
+    def answering(self):
         """Within, a call to this phone is answered. Raises ``RuntimeError`` without one."""
-        self.register(port)
-        command = [*self._sipp("answer.xml", port), "-mp", "6200"]
+        self.register()
+        command = [*self._sipp(f"{SCENARIOS}/answer.xml", self._port), "-mp", "6200"]
         answering = subprocess.Popen(
             [HERE / "lab", "exec", "hub", "--", *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -70,9 +73,7 @@ class Phone:
             raise RuntimeError(f"{self.user} was not called:\n{answering.stdout.read()[-3000:]}")
 
     def _sipp(self, scenario, port):
-        command = ["sipp", self._remote, "-sf", str(scenario), "-p", str(port), "-t", self._over]
-        if not scenario.startswith("/"):
-            command[3] = f"{SCENARIOS}/{scenario}"
+        command = ["sipp", self._remote, "-sf", scenario, "-p", str(port), "-t", self._over]
         if self._over != "u1":
             command += ["-tls_ca", AUTHORITY]
         if self._over == "x1":
