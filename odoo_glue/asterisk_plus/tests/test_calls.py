@@ -43,6 +43,20 @@ class TestCalls(PbxCase):
         self.assertEqual((call.disposition, call.userfield), ("ANSWERED", "note"))
         self.assertEqual(call.dstchannel, "PJSIP/102-00000002")
 
+    def test_a_call_that_a_handler_makes_of_text_is_complete(self):
+        calls = self.env["asterisk_plus.call"]
+        values = {"server_id": self.pbx1.id, "uniqueid": "1795400000.9"}
+        call = calls.create(
+            {**values, "billsec": "90", "started": "2026-11-23 10:00:00", "answered": ""}
+        )
+        self.assertEqual((call.billsec, call.minutes), (90, 1.5))
+        self.assertEqual(call.started, datetime(2026, 11, 23, 10, 0, 0))
+        self.assertFalse(call.answered)
+        call.billsec = 30
+        self.assertEqual(call.minutes, 0.5)
+        with self.assertRaises(ValueError):
+            calls.create({**values, "started": "yesterday"})
+
     def test_a_call_that_nobody_answered_has_no_such_time(self):
         self.receive([self.cdr("a", AnswerTime="", Disposition="NO ANSWER")])
         self.assertFalse(self.env["asterisk_plus.call"].search([]).answered)
