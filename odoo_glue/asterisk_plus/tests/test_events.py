@@ -11,7 +11,7 @@ class TestEvents(PbxCase):
     def add(self, **values):
         return self.env["asterisk_plus.event"].create(
             {
-                "name": "Hangup",
+                "name": "Test",
                 "model": "asterisk_plus.call",
                 "method": "create_cdrs",
                 "batch": True,
@@ -51,7 +51,7 @@ class TestEvents(PbxCase):
         self.add(name="asterisk/ami/state", source="Salt", batch=False)
         content = self.env["asterisk_plus.event"].with_user(self.pbx1.user_id).get_map()
         self.assertEqual(
-            content["events"]["Hangup"],
+            content["events"]["Test"],
             [
                 {
                     "model": "asterisk_plus.call",
@@ -92,12 +92,12 @@ class TestEvents(PbxCase):
             event = self.add(model="model.of.later")
         self.assertIn("there is no model", event.error)
         content = self.env["asterisk_plus.event"].get_map()
-        self.assertNotIn("Hangup", content["events"])
+        self.assertNotIn("Test", content["events"])
         with patch.object(self.registry, "ready", False):
             event.model = "asterisk_plus.call"
         self.env["asterisk_plus.event"]._register_hook()
         self.assertFalse(event.error)
-        self.assertIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
+        self.assertIn("Test", self.env["asterisk_plus.event"].get_map()["events"])
 
     def test_the_map_is_pushed_once_modules_were_installed(self):
         if "ir.cron.trigger" not in self.env:
@@ -120,4 +120,4 @@ class TestEvents(PbxCase):
         event.invalidate_recordset()
         with self.assertLogs("odoo.addons.asterisk_plus.models.event", "WARNING"):
             self.env["asterisk_plus.event"]._register_hook()
-        self.assertNotIn("Hangup", self.env["asterisk_plus.event"].get_map()["events"])
+        self.assertNotIn("Test", self.env["asterisk_plus.event"].get_map()["events"])
