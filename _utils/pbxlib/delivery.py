@@ -146,7 +146,8 @@ class Delivery:
             raise
         else:
             self._suspected = 0
-            self._grow(len(batch.ids), limits["batch_items"])
+            # All of a batch that Odoo had applied whole, though its front alone was sent again.
+            self._grow(len(answer["answers"]), limits["batch_items"])
             self._take(batch, answer, ahead)
 
     def _one_by_one(self, batch, error):

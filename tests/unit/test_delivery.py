@@ -162,6 +162,9 @@ def test_after_a_shrunk_batch_the_answer_to_the_whole_one_settles_all(
     assert [len(items) for _outbox, _number, items in odoo.batches] == [4, 1]
     assert numbers(odoo.applied) == [0, 1, 2, 3]
     assert outbox.status()["delivered"] == 4
+    outbox.put([event(number) for number in range(4, 6)])
+    delivery.step()
+    assert len(odoo.batches[-1][2]) == 2, "nothing of the batch is left to go alone"
 
 
 # Batches that are to blame
