@@ -1,18 +1,10 @@
-# The bridge to Odoo inside the minion: its Python packages, its engines, and one restart of the
+# The bridge to Odoo inside the minion: its engines, and one restart of the
 # minion when what it runs is older than what is on disk.
 {%- from 'asterisk-formula/map.jinja' import asterisk with context %}
 
 include:
   - asterisk-formula.extensions
-
-asterisk-bridge-packages:
-  # Without bin_env pip is the one of the Python that Salt itself runs on, onedir or not.
-  pip.installed:
-    - pkgs:
-      - pyst2 >= 0.5.1
-    - reload_modules: true
-    - require:
-      - id: asterisk-extensions
+  - asterisk-formula.python
 
 asterisk-bridge-engines:
   file.managed:

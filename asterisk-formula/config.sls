@@ -1,12 +1,38 @@
 # Every file that the pillar or the defaults name, by one template.
 {%- from 'asterisk-formula/map.jinja' import account_file, asterisk, config, files with context %}
 {%- set ours = asterisk.install.method != 'none' %}
+{%- set source = 'salt://asterisk-formula/files/conf.jinja' %}
+{%- set marker_start = '; Salt asterisk-formula begins' %}
+{%- set marker_end = '; Salt asterisk-formula ends' %}
 
 include:
   - asterisk-formula.extensions
 {%- if ours %}
   - asterisk-formula.{{ asterisk.install.method }}
   - asterisk-formula.rotation
+{%- endif %}
+{%- if asterisk.validate.lint %}
+  - asterisk-formula.python
+{%- endif %}
+
+asterisk-config-tested:
+  # No file below is written when one of them has a fault.
+  asterisk.config_tested:
+    - name: {{ asterisk.etc }}
+    - source: {{ source }}
+    - files: {{ config | list | json }}
+    - blocks: {{ ([] if ours else [account_file]) | json }}
+    - marker_start: {{ marker_start | json }}
+    - marker_end: {{ marker_end | json }}
+    - user: {{ asterisk.user }}
+    - group: {{ asterisk.group }}
+    - references: {{ asterisk.validate.references | json }}
+    - asterisk: {{ asterisk.validate.asterisk | json }}
+    - lint: {{ asterisk.validate.lint | json }}
+    - require:
+      - id: asterisk-extensions
+{%- if ours %}
+      - sls: asterisk-formula.{{ asterisk.install.method }}
 {%- endif %}
 
 {%- for file in config %}
@@ -20,6 +46,8 @@ asterisk-{{ file }}-exists:
     - replace: false
     - group: {{ asterisk.group }}
     - mode: '0640'
+    - require:
+      - asterisk: asterisk-config-tested
     - require_in:
       - file: asterisk-{{ file }}
 {%-   endif %}
@@ -28,8 +56,8 @@ asterisk-{{ file }}:
 {%-   if block %}
   # The file is its users', who may have accounts of their own in it.
   file.blockreplace:
-    - marker_start: ; Salt asterisk-formula begins
-    - marker_end: ; Salt asterisk-formula ends
+    - marker_start: {{ marker_start | json }}
+    - marker_end: {{ marker_end | json }}
     - append_if_not_found: true
     - backup: false
 {%-   else %}
@@ -39,14 +67,11 @@ asterisk-{{ file }}:
     - mode: '0640'
 {%-   endif %}
     - name: {{ path }}
-    - source: salt://asterisk-formula/files/conf.jinja
+    - source: {{ source }}
     - template: jinja
     - context:
         file: {{ file | json }}
     - show_changes: {{ (files.get(file) or {}).get('public', false) | json }}
     - require:
-      - id: asterisk-extensions
-{%-   if ours %}
-      - sls: asterisk-formula.{{ asterisk.install.method }}
-{%-   endif %}
+      - asterisk: asterisk-config-tested
 {%- endfor %}

@@ -115,3 +115,7 @@ class UnknownOutcome(AmiError):
 
 class ActionTimeout(UnknownOutcome):
     """No answer, or no end of the event list, came in the action's time."""
+
+
+class TrialError(PbxError):
+    """A second Asterisk did not start with a configuration; the text has its last words."""

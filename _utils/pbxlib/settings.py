@@ -259,6 +259,11 @@ SCHEMA = {
         "idle_timeout": ("15m", _seconds(10)),
         "max_sessions": (4, _whole(1, 100)),
     },
+    "validate": {
+        "references": (True, _flag),
+        "asterisk": (True, _flag),
+        "lint": (True, _flag),
+    },
     "events": ({}, _mapping),
     "bus_events": ({}, _mapping),
     "events_serial": (None, _text),

@@ -58,7 +58,8 @@ class FormulaHost:
 
     def set_pillar(self, asterisk):
         # Nothing but the files under test: no package, no service, no other user.
-        asterisk = {"etc": str(self.etc), "group": "root", **asterisk}
+        alone = {"etc": str(self.etc), "group": "root", "validate": {"lint": False}}
+        asterisk = {**alone, **asterisk}
         (self.pillar / "pbx.sls").write_text(json.dumps({"asterisk": asterisk}))
 
     def call(self, *arguments):

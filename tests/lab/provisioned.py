@@ -59,9 +59,10 @@ class Provisioned(Pbx):
     def put_pillar(self, **given):
         """The minion's pillar: SLS name -> text or mapping, each laid over the one before."""
         given = {**given, "own": {"asterisk": self._own}}
+        self.run("mkdir", "-p", "/root/pillar")
         for name, text in {"top": {"base": {"*": list(given)}}, **given}.items():
             text = text if isinstance(text, str) else json.dumps(text)
-            self.install(f"/root/pillar/{name}.sls", text)
+            self.house.write(self.name, f"/root/pillar/{name}.sls", text)
 
     def salt(self, *arguments):
         """What ``salt-call`` returned, without a master."""
