@@ -58,7 +58,12 @@ ulimit -t 60
 exec "$@"
 """
 _LISTENS = re.compile(r"(?im)^\s*\w*bind(?:addr)?\s*=>?\s*(\[[0-9a-f:]+\]|[\d.]+)")
-_HOST_NAME = re.compile(r"(?im)^(\s*match\s*=>?\s*)(?=[^\s;]*[a-z])[a-z0-9._-]+(?=\s*(?:;|$))")
+# Where a name that cannot be looked up takes the whole section, or file, with it.
+_NAMED = re.compile(
+    r"(?im)^(\s*(?:match|remote_hosts|external_(?:media|signaling)_address|stunaddr|turnaddr)"
+    r"\s*=>?)([^;\r\n]*)"
+)
+_NAME = re.compile(r"(?i)(?:^|(?<=,))\s*(?=[^:,]*[a-z])[a-z0-9._-]+(?=\s*$|\s*,|:\d+)")
 
 
 def run(confset, program, user=None, group=None, seconds=SECONDS):
@@ -114,9 +119,7 @@ def _write(confset, home, etc):
     for name, text in {**confset.texts, **own}.items():
         path = os.path.join(etc, name)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        if name == "pjsip.conf":
-            # A name that cannot be looked up takes the whole section with it.
-            text = _HOST_NAME.sub(r"\g<1>192.0.2.1", text)
+        text = _NAMED.sub(lambda found: found[1] + _NAME.sub(" 192.0.2.1", found[2]), text)
         text = re.sub(rf"(?m)^(#\w*include\s+[\"<]?){re.escape(confset.etc)}/", r"\1", text)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
