@@ -46,8 +46,8 @@ def test_a_jump_is_told_where_it_was_written_and_style_is_not(lint):
     assert told(lint, PLAN) == [
         "asterisk:config:extensions.conf:jumps(!):exten: it jumps to inside,200,1, and nothing is "
         "there",
-        "asterisk:config:extensions.conf:inside(jumps):exten: it jumps to inside,3,gone, and nothing "
-        "is there",
+        "asterisk:config:extensions.conf:inside(jumps):exten: it jumps to inside,3,gone, and "
+        "nothing is there",
     ]
 
 
