@@ -27,7 +27,7 @@ hash_dir = false
 base_dir = /opt/asterisk
 """
 SOUNDS = """
-mkdir -p /srv/sounds/dictate /var/lib/asterisk/sounds/xx
+mkdir -p /srv/sounds/dictate
 echo beep > /srv/sounds/beep.sln && echo enter > /srv/sounds/dictate/enter.sln
 tar -czf /srv/asterisk-core-sounds-xx-sln-1.0.tar.gz -C /srv/sounds .
 """
@@ -92,8 +92,10 @@ class SourcePbx:
         """State ID -> what became of it."""
         command = ["salt-call", "--out=json", "state.apply", sls]
         done = self.house.run(HOST, *command, check=False, timeout=2400)
-        result = json.loads(done.stdout or "{}").get("local")
-        assert isinstance(result, dict), done.stdout + done.stderr
+        # After it comes what the restart of the minion prints, which the run leaves behind.
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        result = json.JSONDecoder().raw_decode(done.stdout)[0]["local"]
+        assert isinstance(result, dict), result
         return {state["__id__"]: state for state in result.values()}
 
     def build(self):
