@@ -24,8 +24,18 @@ SOUND = {
     },
     "config": {
         "pjsip.conf": {
-            "transport-tcp": {"type": "transport", "protocol": "tcp", "bind": "192.0.2.7:5060"}
+            "transport-tcp": {
+                "type": "transport",
+                "protocol": "tcp",
+                "bind": "192.0.2.7:5060",
+                "external_media_address": "pbx.example.com",
+                "external_signaling_address": "pbx.example.com",
+            }
         },
+        "pjsip_wizard.conf": {
+            "partner": {"type": "wizard", "remote_hosts": "sip.example.net:5070"}
+        },
+        "rtp.conf": {"general": {"stunaddr": "stun.example.com:3478"}},
         "queues.conf": {"support": {"strategy": "ringall", "member": ["PJSIP/101"]}},
         "extensions.conf": {
             "from-internal": {"exten": ["_1XX,1,Dial(PJSIP/${EXTEN},20)", "600,1,Queue(support)"]},
@@ -165,7 +175,9 @@ def test_a_fault_is_told_with_the_pillars_path_and_asterisk_goes_on(pbxs, change
             assert any(one.startswith(line) for one in tested["comment"].splitlines()), (
                 line + "\n" + tested["comment"]
             )
-        assert [name for name, state in states.items() if state["changes"]] == []
+        # The clone's own code may be newer than what the last test synced.
+        changed = {name for name, state in states.items() if state["changes"]}
+        assert changed <= {"asterisk-extensions"}
         assert after == before
 
 
