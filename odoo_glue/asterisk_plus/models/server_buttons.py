@@ -54,9 +54,9 @@ class Server(models.Model):
         require(self.env, AGENT)
         if _is_error(data):
             message = self.env._(
-                "The connection breaks from the PBX to Odoo: %s See asterisk:odoo in its pillar, "
+                "The connection breaks from the PBX to Odoo: %s. See asterisk:odoo in its pillar, "
                 "and salt-call asterisk.outbox there.",
-                data[0]["Message"],
+                data[0]["Message"].rstrip("."),
             )
         else:
             message = self.env._("Every hop works, there and back.")
