@@ -84,19 +84,21 @@ def new(after, before):
 
     Both are what :func:`said` returns. A list of lists, for :func:`faults`.
     """
-    known = {_apart_from_lines(group) for group in _grouped(before)}
+    known = {_apart_from_lines(one) for one in before}
     return [
         group
         for group in _grouped(after)
-        if any(_OF_CONFIGURATION.search(one.text) for one in group)
+        if any(
+            _OF_CONFIGURATION.search(one.text) and _apart_from_lines(one) not in known
+            for one in group
+        )
         and not any(_EXCUSE.search(one.text) for one in group)
-        and _apart_from_lines(group) not in known
     ]
 
 
-def _apart_from_lines(group):
+def _apart_from_lines(one):
     # A line that moved is not a new complaint.
-    return tuple((one.source, re.sub(r"\bline '?\d+'?", "line", one.text)) for one in group)
+    return one.source, re.sub(r"\bline '?\d+'?", "line", one.text)
 
 
 def faults(groups, confset, changed):

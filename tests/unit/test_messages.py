@@ -151,3 +151,8 @@ def test_each_complaint_has_its_own_reasons():
         "asterisk:config:pjsip.conf:101(phone):allow",
         "asterisk:config:queues.conf:support:timeot",
     ]
+
+
+def test_what_was_said_before_is_not_news_beside_other_neighbours():
+    stray = STARTS + "res_pjsip/location.c:1 x: a bad contact\n"
+    assert told(KEYWORD, stray + KEYWORD) == []
