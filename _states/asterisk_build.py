@@ -23,10 +23,13 @@ A build is a folder named by what went into it (:py:func:`asterisk_build.present
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
 import time
+
+from salt.exceptions import CommandExecutionError
 
 # As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
 for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
@@ -133,7 +136,10 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
     ran = __salt__["service.status"](service)
     build.put_in_force(name)
     if ran:
-        restart = __states__["asterisk.restarted"](name=service, wait=wait, then=then)
+        try:
+            restart = __states__["asterisk.restarted"](name=service, wait=wait, then=then)
+        except CommandExecutionError as error:
+            restart = {"comment": str(error)}
         if _program(service) == _binary(before):
             build.put_in_force(before)
             # A restart that still waits for the last call would only be one of the build before.
@@ -142,7 +148,7 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
                 name, False, f"{before} stays, the next apply tries again: {restart['comment']}"
             )
     else:
-        __salt__["service.start"](service)
+        _start(service)
     fault = _fault(name, service, seconds, stays)
     if fault is None:
         build.forget_others(name, before)
@@ -156,7 +162,7 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
     __salt__["cmd.run_all"](["systemctl", "reset-failed", service], python_shell=False)
     if not ran:
         return _ret(name, False, f"{words} {before} is in force again; it did not run.")
-    __salt__["service.start"](service)
+    _start(service)
     worse = _fault(before, service, seconds, 0)
     if worse is not None:
         return _ret(name, False, f"{words} {before} is in force again and does not start: {worse}")
@@ -165,6 +171,12 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
 
 def _binary(prefix):
     return os.path.join(prefix, "sbin", "asterisk")
+
+
+def _start(service):
+    # What became of it is looked at by itself.
+    with contextlib.suppress(CommandExecutionError):
+        __salt__["service.start"](service)
 
 
 def _pid(service):

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 STATE = Path(__file__).resolve().parents[2] / "_states" / "asterisk_build.py"
 OLD, NEW, OLDER = (digit * 16 for digit in "123")
@@ -32,7 +33,8 @@ class Service:
         self.process = subprocess.Popen([self.program, self.seconds])
         if os.path.realpath(self.program).endswith(f"{NEW}/sbin/asterisk") and self.fails:
             self.process.wait()
-        return self.pid() != 0
+            raise CommandExecutionError("Job for asterisk.service failed")
+        return True
 
     fails = False
 
