@@ -187,6 +187,7 @@ def test_asterisk_is_restarted_between_calls(trial, probed, tell):
     tell(f"{trial.verdict()}; restarted {TIMES} times")
 
 
+@of_the_pbx
 def test_the_network_is_cut_and_mended(trial, probed, tell):
     with trial.calls():
         for _ in spread(trial):
