@@ -141,14 +141,15 @@ def no_calls(name, wait=0):
             - wait: 10m
     """
     try:
-        seconds = 0 if __opts__["test"] else _limit(wait)
-        cli.until(lambda: not cli.channels(__salt__["cmd.run_all"]), seconds)
+        seconds = _limit(wait)
+        if not __opts__["test"]:
+            cli.until(lambda: not cli.channels(__salt__["cmd.run_all"]), seconds)
         channels = cli.channels(__salt__["cmd.run_all"])
     except (CliError, ValueError) as error:
         return _ret(name, False, str(error))
     if not channels:
         return _ret(name, True, "No channel is active")
-    if __opts__["test"] and _limit(wait):
+    if __opts__["test"] and seconds:
         return _ret(name, None, f"{channels} channels are active; they would be waited for")
     after = f", after {wait} of waiting" if seconds else ": wait until they have ended"
     return _ret(name, False, f"{channels} channels are active{after}")

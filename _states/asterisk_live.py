@@ -47,7 +47,7 @@ def _ask(*words):
 
 def _db(name):
     """``(family, key)``; raises ``CliError`` with words for a person."""
-    family, slash, key = name.partition("/")
+    family, slash, key = str(name).partition("/")
     if not (family and slash and key) or "\n" in name or "\r" in name:
         raise CliError(f"{name!r} is not FAMILY/KEY, such as CFU/101")
     return family, key
@@ -176,7 +176,7 @@ def queue_member(name, queue, penalty=None, membername=None, paused=None, state_
     wanted = {key: value for key, value in given.items() if value is not None}
     faults = [
         f"{key}: {value!r} is not {'true or false' if key == 'paused' else 'text'}"
-        for key, value in {"queue": queue, **wanted}.items()
+        for key, value in {"name": name, "queue": queue, **wanted}.items()
         if key != "penalty" and not isinstance(value, bool if key == "paused" else str)
     ]
     if (
@@ -266,7 +266,7 @@ def queue_member_absent(name, queue):
             - queue: support
     """
     try:
-        old = cli.members(__salt__["cmd.run_all"], queue).get(name)
+        old = cli.members(__salt__["cmd.run_all"], str(queue)).get(str(name))
         if not old:
             return _ret(name, True, f"{name} is no member of {queue}")
         if not old["dynamic"]:
@@ -302,10 +302,10 @@ def endpoint_registered(name, wait=30):
             - wait: 2m
     """
     try:
-        seconds = 0 if __opts__["test"] else duration(wait)
+        seconds = duration(wait)
         if seconds is None:
             raise ValueError("'forever' is no limit: write 30s or 5m")
-        found = cli.until(lambda: _reached(name), seconds)
+        found = cli.until(lambda: _reached(name), 0 if __opts__["test"] else seconds)
         if found:
             return _ret(name, True, f"{name} is registered: {', '.join(found)}")
         silent = [f"{uri} ({status})" for uri, status in _contacts(name)]
@@ -318,7 +318,7 @@ def endpoint_registered(name, wait=30):
 
 
 def _contacts(endpoint):
-    return cli.contacts(__salt__["cmd.run_all"], endpoint)
+    return cli.contacts(__salt__["cmd.run_all"], str(endpoint))
 
 
 def _reached(endpoint):

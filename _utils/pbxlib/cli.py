@@ -30,7 +30,7 @@ _CONTACT = re.compile(r"\s+Contact:\s+(?P<uri>[^\s<]\S*)\s+\S+\s+(?P<status>[A-Z
 
 def command(*words):
     """One command out of its words, each quoted so that it stays one."""
-    return " ".join(map(_word, words))
+    return " ".join(_word(str(word)) for word in words)
 
 
 def _word(text):
@@ -50,17 +50,21 @@ def ask(run_all, words, timeout=None):
     """
     line = words if isinstance(words, str) else command(*words)
     options = {} if timeout is None else {"timeout": timeout}
-    done = run_all(
-        ["asterisk", "-rx", line],
-        python_shell=False,
-        rstrip=False,
-        output_encoding="utf-8",
-        # What is in the AstDB may be secret.
-        output_loglevel="quiet",
-        **options,
-    )
-    text = _COLOUR.sub("", done["stdout"] or "")
     short = " ".join(line.split()[:3])
+    try:
+        done = run_all(
+            ["asterisk", "-rx", line],
+            python_shell=False,
+            rstrip=False,
+            output_encoding="utf-8",
+            # What is in the AstDB may be secret.
+            output_loglevel="quiet",
+            **options,
+        )
+    except Exception as error:
+        # Salt raises where there is no such program.
+        raise CliError(f"Asterisk's console cannot be asked for {short!r}: {error}") from error
+    text = _COLOUR.sub("", done["stdout"] or "")
     if done["retcode"] != 0 and timeout is None:
         why = (text or done["stderr"] or "").strip()
         raise CliError(f"Asterisk's console did not take {short!r}: {why}")

@@ -77,7 +77,9 @@ class Section:
             if setting.key.lower() != key.lower():
                 continue
             if setting.separator == "+=" and values:
-                values[-1] = (values[-1] + setting.value).strip(BLANKS)
+                # Asterisk appends to the first that has the value of the last.
+                at = [value.lower() for value in values].index(values[-1].lower())
+                values[at] = (values[-1] + setting.value).strip(BLANKS)
             else:
                 values.append(setting.value.strip(BLANKS))
         return values
@@ -138,6 +140,9 @@ class Conf:
             self._directive(live, number)
         elif not self.sections:
             self._fault(number, "it stands before the first section")
+        elif live[0] == "\\" and not "!" <= live[1:2] <= "~":
+            # Asterisk compares a signed byte with the blank: no other letters either.
+            self._fault(number, "it has no ASCII character after the \\ that it begins with")
         else:
             head, separator, value = parts_of(live)
             key = (head[1:] if head[:1] == "\\" else head).strip(BLANKS)

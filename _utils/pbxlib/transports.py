@@ -54,9 +54,12 @@ def differ(path, record, began, keep=True):
     ``record`` is the file of what Asterisk, which started at ``began`` (epoch seconds), runs
     with; it is written anew unless ``keep`` is false. Raises ``OSError``.
     """
-    with open(path, "rb") as file:
-        now = sections(file.read().decode("utf-8", "surrogateescape"))
-        written = os.fstat(file.fileno()).st_mtime
+    try:
+        with open(path, "rb") as file:
+            now = sections(file.read().decode("utf-8", "surrogateescape"))
+            written = os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        now, written = {}, began
     known = _load(record)
     # Asterisk tells its uptime in whole seconds.
     same_since = written <= began - 1

@@ -122,6 +122,8 @@ def test_directives_are_told_with_their_line_and_section():
         ("a = b\n", 1, "before the first section", True),
         ("[a]\n\n[b\n", 3, "no closing ]", True),
         ("[a](b\n", 1, "no closing )", True),
+        ("[a]\n\\ b = c\n", 2, "no ASCII character after the \\", True),
+        ("[a]\n\\é = c\n", 2, "no ASCII character", True),
         ("[a]\njust words\n", 2, "no = sign", False),
         ("[a]\n = x\n", 2, "nothing before the =", False),
         ("[a]\n#inclde x\n", 2, "no directive #inclde", False),
@@ -154,6 +156,8 @@ def test_a_section_that_is_not_above_is_told(text, said):
 def test_values_are_appended_with_the_blanks_before_them():
     section = Conf("[a]\nx = 1\nx += 2\nx +=3 ; c\ny += 4\n").sections[0]
     assert (section.values("x"), section.values("y")) == (["1 23"], ["4"])
+    # As Asterisk does it, which looks for the value.
+    assert Conf("[a]\nx = 1\nx = 1\nx += 2\n").sections[0].values("x") == ["1 2", "1"]
 
 
 def test_a_changed_line_keeps_its_form_and_comment():

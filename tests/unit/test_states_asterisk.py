@@ -259,6 +259,20 @@ def test_looking_under_test_is_not_kept(states, tmp_path, old_file):
     assert kept.read_text() == before
 
 
+def test_a_file_that_is_gone_has_no_transports(states, tmp_path, old_file):
+    old_file.unlink()
+    ret = states.transports_current(str(old_file))
+    assert ret["changes"] == {"not in force": ["transport udp"]}
+
+
+@pytest.mark.parametrize("wait", ["soon", "forever"])
+@pytest.mark.parametrize("test", [True, False])
+def test_no_calls_needs_a_limit(states, wait, test):
+    states.__opts__["test"] = test
+    asterisk(states, core_show=TALKING)
+    assert states.no_calls("quiet", wait=wait)["result"] is False
+
+
 def test_an_asterisk_that_does_not_run_has_no_transports_to_compare(states, tmp_path):
     asterisk(states)
     ret = states.transports_current(str(tmp_path / "pjsip.conf"))

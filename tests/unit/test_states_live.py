@@ -130,7 +130,7 @@ def test_values_are_hidden_on_demand(states, asterisk):
     assert "hush" not in str(states.db_absent("a/b", show_changes=False))
 
 
-@pytest.mark.parametrize("name", ["CFU", "/101", "CFU/", "CFU/1\n2"])
+@pytest.mark.parametrize("name", ["CFU", "/101", "CFU/", "CFU/1\n2", 101])
 def test_what_is_no_entry_is_refused(states, asterisk, name):
     assert done(states.db_present(name, "x")) == (False, {})
     assert asterisk.asked == []
@@ -205,12 +205,13 @@ def test_a_member_of_the_file_is_left_to_the_file(states, state):
         {"paused": "yes"},
         {"membername": 102},
         {"queue": 5},
+        {"name": 102},
         {"state_interface": "PJSIP/9"},
     ],
     ids=str,
 )
 def test_a_wrong_argument_is_told_and_asterisk_is_not_asked(states, asterisk, wrong):
-    ret = states.queue_member("PJSIP/102", **{"queue": "support", **wrong})
+    ret = states.queue_member(**{"name": "PJSIP/102", "queue": "support", **wrong})
     assert done(ret) == (False, {})
     assert next(iter(wrong)) in ret["comment"]
     assert asterisk.asked == []
@@ -236,14 +237,15 @@ def test_an_endpoint_is_waited_for(states, asterisk):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (ENDPOINT, "is not registered"),
+        (ENDPOINT, "101 is not registered"),
         (ENDPOINT + CONTACT.format("Unavail"), "does not answer at 101/sip:101@192.0.2.1:5070"),
         ("Unable to find object 101.\n", "no PJSIP endpoint 101"),
     ],
 )
 def test_an_endpoint_that_cannot_be_reached_is_a_failure_in_words(states, asterisk, text, said):
     asterisk.endpoint = [text]
-    ret = states.endpoint_registered("101", wait=0)
+    # A number, as YAML reads what is not in quotes.
+    ret = states.endpoint_registered(101, wait=0)
     assert done(ret) == (False, {})
     assert said in ret["comment"]
 
@@ -286,3 +288,14 @@ def test_an_asterisk_that_does_not_run_is_a_failure_in_its_own_words(
     ret = getattr(states, state)(*arguments)
     assert done(ret) == (False, {})
     assert "Unable to connect" in ret["comment"]
+
+
+@pytest.mark.parametrize(("state", "arguments"), CALLS)
+def test_a_host_without_asterisk_is_a_failure_in_words(states, state, arguments):
+    def run_all(command, **options):
+        raise OSError("No such file or directory")
+
+    states.__salt__["cmd.run_all"] = run_all
+    ret = getattr(states, state)(*arguments)
+    assert done(ret) == (False, {})
+    assert "No such file" in ret["comment"]
