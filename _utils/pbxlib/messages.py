@@ -17,7 +17,12 @@ from pbxlib.faults import Fault
 _SAID = re.compile(r"^\[[^\]]*\] (?:WARNING|ERROR)\[\d+\]\S*: (\S+?):\d+ \S+: (.*)$")
 # The loader repeats what modules said before; no name can be looked up without a network.
 _NOISY_SOURCES = {"loader.c", "netsock2.c", "dnsmgr.c", "res_resolver_unbound.c"}
-_NOISE = re.compile(r"Unable to (?:lookup|resolve)|deprecated|may be removed", re.IGNORECASE)
+_NOISE = re.compile(
+    r"Unable to (?:lookup|resolve)|deprecated|may be removed|"
+    # What Asterisk says of a stir_shaken.conf that asks for nothing.
+    r"Stir/Shaken \w+ service disabled",
+    re.IGNORECASE,
+)
 # What a network of one's own is the cause of, and all that comes of it.
 _EXCUSE = re.compile(
     r"could not be started: (?:Cannot assign requested address|Permission denied)", re.IGNORECASE

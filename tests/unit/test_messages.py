@@ -156,3 +156,12 @@ def test_each_complaint_has_its_own_reasons():
 def test_what_was_said_before_is_not_news_beside_other_neighbours():
     stray = STARTS + "res_pjsip/location.c:1 x: a bad contact\n"
     assert told(KEYWORD, stray + KEYWORD) == []
+
+
+def test_a_stir_shaken_conf_that_asks_for_nothing_is_no_fault():
+    console = (
+        "[2026-11-23 04:03:51] WARNING[2366]: res_stir_shaken/verification_config.c:340 vs_reload: "
+        "Stir/Shaken verification service disabled.  Either there were errors in the "
+        "'verification' object in stir_shaken.conf or it was missing altogether.\n"
+    )
+    assert messages.new(messages.said(console, "/new"), []) == []
