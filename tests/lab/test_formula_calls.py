@@ -95,10 +95,10 @@ def talking(pbx):
     Phone(house, pbx.name, "102").register()
     scenario = (HERE / "sipp/call.xml").read_text().split("  <pause/>")[0] + UNTIL_BYE
     house.write("hub", "/root/talk.xml", scenario)
-    phones = [_sipp(house, pbx, f"{SCENARIOS}/answer.xml", "102", "-p", "5070", "-mp", "6200")]
+    phones = [_sipp(house, pbx, f"{SCENARIOS}/answer.xml", "102", "-p", "5102", "-mp", "6200")]
     try:
-        house.await_that(lambda: ":5070" in house.run("hub", "ss", "-lun").stdout, "a phone")
-        options = ["-p", "5080", "-mp", "6100", "-s", "102"]
+        house.await_that(lambda: ":5102" in house.run("hub", "ss", "-lun").stdout, "a phone")
+        options = ["-p", "5101", "-mp", "6100", "-s", "102"]
         phones.append(_sipp(house, pbx, "/root/talk.xml", "101", *options))
         house.await_that(lambda: len(channels(pbx)) == 2, "a call")
         yield channels(pbx)
