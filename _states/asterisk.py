@@ -21,12 +21,12 @@ import sys
 import time
 
 import salt.utils.path
-
-# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
+from salt.exceptions import CommandExecutionError
 
 try:
+    from pbxlib import fresh
+
+    fresh.forget()
     from pbxlib import cli, pillar, transports
     from pbxlib.errors import CliError
     from pbxlib.settings import duration
@@ -224,7 +224,11 @@ def restarted(name="asterisk", wait=60, then="pending"):
 
 
 def _restart(name, comment):
-    if not __salt__["service.restart"](name):
+    try:
+        went = __salt__["service.restart"](name)
+    except CommandExecutionError as error:
+        return _ret(name, False, f"The service {name} did not restart: {error}")
+    if not went:
         return _ret(name, False, f"The service {name} did not restart: see its log")
     return _ret(name, True, comment, {"restarted": name})
 

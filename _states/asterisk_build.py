@@ -26,16 +26,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import sys
 import time
 
 from salt.exceptions import CommandExecutionError
 
-# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
-
 try:
+    from pbxlib import fresh
+
+    fresh.forget()
     from pbxlib import build, sounds
     from pbxlib.errors import BuildError
 

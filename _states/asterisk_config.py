@@ -18,14 +18,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 import tempfile
 
-# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
-
 try:
+    from pbxlib import fresh
+
+    fresh.forget()
     from pbxlib.conf import Conf
     from pbxlib.errors import ConfError
 

@@ -15,13 +15,10 @@ other users of the host can see while it runs: an AstDB is no place for a secret
 
 from __future__ import annotations
 
-import sys
-
-# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
-
 try:
+    from pbxlib import fresh
+
+    fresh.forget()
     from pbxlib import cli
     from pbxlib.errors import CliError
     from pbxlib.settings import duration

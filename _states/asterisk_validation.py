@@ -19,15 +19,13 @@ import grp
 import importlib.metadata
 import os
 import pwd
-import sys
 
 import salt.utils.path
 
-# As in _modules/asteriskmod.py: a new version must not meet the library of the one before.
-for name in [name for name in sys.modules if name.partition(".")[0] == "pbxlib"]:
-    del sys.modules[name]
-
 try:
+    from pbxlib import fresh
+
+    fresh.forget()
     from pbxlib import faults, jumps, messages, references, trial
     from pbxlib.confset import ConfSet
     from pbxlib.errors import TrialError

@@ -207,13 +207,17 @@ class Outbox(Batches):
         return status
 
     def failed(self, limit=100):
-        """The items that were set aside, oldest first: a list of dicts."""
+        """The items that were set aside, oldest first: a list of dicts. No job's token is told."""
         rows = self._read(
             "SELECT id, kind, name, model, method, created, tries, error, data FROM items"
             " WHERE failed ORDER BY seq LIMIT ?",
             limit,
         )
-        return [dict(row, data=json.loads(row["data"])) for row in rows]
+        items = [dict(row, data=json.loads(row["data"])) for row in rows]
+        for item in items:
+            if item["kind"] == "result":
+                item["data"].pop("token", None)
+        return items
 
     def retry(self, ids=None):
         """Put items that were set aside (all, or those of ``ids``) back. Returns how many."""

@@ -177,6 +177,15 @@ def test_a_refused_item_is_set_aside_at_once(outbox):
     assert [item["error"] for item in outbox.failed()] == ["no such route"]
 
 
+def test_a_result_that_was_set_aside_is_told_without_its_token(outbox):
+    item = {"kind": "result", "name": "test.ping", "data": {"number": 1, "token": "s3cr3t"}}
+    outbox.put([item])
+    settle(outbox, ("refused", "the job has its result already"))
+    assert "s3cr3t" not in str(outbox.failed())
+    assert outbox.retry() == 1
+    assert outbox.open_batch(1, 1000).items[0]["data"]["token"] == "s3cr3t"
+
+
 def test_a_person_retries_or_drops_what_was_set_aside(outbox):
     outbox.put([event(1), event(2), event(3)])
     settle(outbox, ("refused", "no such route"))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 STATES = Path(__file__).resolve().parents[2] / "_states"
 
@@ -101,6 +102,17 @@ def test_asterisk_restarts_at_once_when_no_channel_is_up(states):
     states.__salt__["service.restart"] = lambda name: restarts.append(name) or True
     assert states.restarted("asterisk")["changes"] == {"restarted": "asterisk"}
     assert restarts == ["asterisk"]
+
+
+def test_a_service_that_does_not_start_is_told_and_is_no_traceback(states):
+    def restart(name):
+        raise CommandExecutionError("Job for asterisk.service failed")
+
+    asterisk(states, core_show="0 active channels\n0 active calls\n12 calls processed")
+    states.__salt__["service.restart"] = restart
+    ret = states.restarted("asterisk")
+    assert ret["result"] is False
+    assert "Job for asterisk.service failed" in ret["comment"]
 
 
 TALKING = "1 active channel\n1 active call\n3 calls processed"
