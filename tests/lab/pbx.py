@@ -124,14 +124,22 @@ class Ear:
     def __init__(self, lines):
         self._lines = lines
         self._batch = []
+        self._passed = []  # what was heard while something else was awaited
         self.past = []  # the AMI events that were heard so far
 
     def await_event(self, name, seconds=30, **headers):
-        """The next AMI event of this name and with these headers."""
+        """An AMI event of this name and with these headers that was not returned before.
+
+        Asterisk says in no fixed order what two of its parts have to say of one call.
+        """
 
         def wanted(kind, data):
             return kind == name and headers.items() <= data.items()
 
+        for heard in self._passed:
+            if wanted(*heard):
+                self._passed.remove(heard)
+                return heard[1]
         return self._await(wanted, f"the event {name} {headers}", seconds)
 
     def await_state(self, state, seconds=30):
@@ -155,11 +163,11 @@ class Ear:
 
     def _await(self, wanted, what, seconds):
         end = time.monotonic() + seconds
-        passed = []
         with contextlib.suppress(queue.Empty):
             while time.monotonic() < end:
                 heard = self._next(end - time.monotonic())
                 if wanted(*heard):
                     return heard[1]
-                passed.append(str(heard)[:300])
-        raise AssertionError(f"Not within {seconds} s: {what}; heard: " + "\n".join(passed[-20:]))
+                self._passed.append(heard)
+        said = "\n".join(str(heard)[:300] for heard in self._passed[-20:])
+        raise AssertionError(f"Not within {seconds} s: {what}; heard: {said}")
