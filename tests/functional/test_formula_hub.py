@@ -104,6 +104,12 @@ def test_the_end_of_a_named_function_goes_to_the_pbx_that_ran_it_with_what_faile
     assert given["kwarg"]["data"]["success"] is False
 
 
+@pytest.mark.parametrize(("said", "told"), [("no", "no"), (["a", "b"], "a\nb"), (True, "True")])
+def test_what_is_no_state_run_is_told_as_a_text(host, said, told):
+    (low,) = reaction(host, {**JOB, "return": said}).values()
+    assert low["local.asterisk.bus_event"][2]["kwarg"]["data"]["return"] == told
+
+
 @pytest.mark.parametrize("fun", ["test.ping", "asterisk.bus_event"])
 def test_other_jobs_and_the_reactors_own_are_passed_over(host, fun):
     assert not reaction(host, {**JOB, "fun": fun})
