@@ -39,9 +39,18 @@ __virtualname__ = "asterisk"
 
 _EXTENSIONS = ("engines", "returners", "utils", "modules")
 
-
-# What Asterisk's `module reload` is not enough for, or calls otherwise.
-_RELOADS = {"all": "module reload", "res_pjsip.so": "pjsip reload"}
+# Asterisk's `pjsip reload` stands for these, too, but is an alias that a source build lacks.
+_ALONG = {
+    "res_pjsip.so": (
+        "res_pjsip_authenticator_digest.so",
+        "res_pjsip_endpoint_identifier_ip.so",
+        "res_pjsip_mwi.so",
+        "res_pjsip_notify.so",
+        "res_pjsip_outbound_publish.so",
+        "res_pjsip_publish_asterisk.so",
+        "res_pjsip_outbound_registration.so",
+    )
+}
 
 
 def __virtual__():
@@ -84,7 +93,7 @@ def reloaded(name):
 
     name
         What ``module reload`` takes, such as ``pbx_config.so`` or ``manager``; ``all`` for
-        everything. ``res_pjsip.so`` stands for all that ``pjsip reload`` does.
+        everything. ``res_pjsip.so`` stands for all of PJSIP.
 
     .. code-block:: yaml
 
@@ -97,10 +106,13 @@ def reloaded(name):
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be reloaded", {"reloaded": name})
     try:
-        text = _ask(_RELOADS.get(name) or f"module reload {cli.command(name)}")
+        text = _ask("module reload" if name == "all" else ("module", "reload", name))
         if "No such module" in text or "not properly initialized" in text:
             # A module that found no configuration when Asterisk started has not stayed loaded.
             text = _ask(("module", "load", name))
+        if name in _ALONG:
+            said = _ask(("module", "reload", *_ALONG[name])).splitlines()
+            text = "\n".join([text, *(line for line in said if "No such module" not in line)])
     except CliError as error:
         return _ret(name, False, str(error))
     if "does not support reloads" in text:
@@ -207,10 +219,11 @@ def restarted(name="asterisk", wait=60, then="pending"):
         left = max(told + seconds - time.time(), 0 if began else 10)
         if cli.until(lambda: (cli.started(__salt__["cmd.run_all"]) or 0) >= told, left, 0.5):
             _ask("core waitfullybooted")
+            transports.restarted(_record())
             said = f"{name} was restarted when its {channels} channels had ended"
             return _ret(name, True, said, {"restarted": name})
         channels = cli.channels(__salt__["cmd.run_all"])
-    except (CliError, ValueError) as error:
+    except (CliError, OSError, ValueError) as error:
         return _ret(name, False, str(error))
     if then == "now":
         return _restart(name, f"{name} was restarted, and {channels} channels were dropped")
@@ -230,7 +243,15 @@ def _restart(name, comment):
         return _ret(name, False, f"The service {name} did not restart: {error}")
     if not went:
         return _ret(name, False, f"The service {name} did not restart: see its log")
+    try:
+        transports.restarted(_record())
+    except OSError as error:
+        return _ret(name, False, f"{comment}, which cannot be noted: {error}")
     return _ret(name, True, comment, {"restarted": name})
+
+
+def _record():
+    return os.path.join(pillar.folder(__opts__), "transports.json")
 
 
 def transports_current(name="/etc/asterisk/pjsip.conf"):
@@ -260,8 +281,7 @@ def transports_current(name="/etc/asterisk/pjsip.conf"):
     if began is None:
         return _ret(name, True, "Asterisk does not run: it will start with the file's transports")
     try:
-        record = os.path.join(pillar.folder(__opts__), "transports.json")
-        differ = transports.differ(name, record, began, keep=not __opts__["test"])
+        differ = transports.differ(name, _record(), began, keep=not __opts__["test"])
     except (OSError, ValueError) as error:
         return _ret(name, False, f"{name} cannot be compared: {error}")
     if not differ:

@@ -85,6 +85,16 @@ def differ(path, record, began, keep=True):
     return sorted(names)
 
 
+def restarted(record):
+    """Note in the file ``record`` that Asterisk was restarted, with what was seen last.
+
+    Two starts within seconds cannot be told apart by when Asterisk began. Raises ``OSError``.
+    """
+    known = _load(record)
+    if known:
+        _save(record, {**known, "began": 0})
+
+
 def _load(record):
     try:
         with open(record, encoding="utf-8") as file:

@@ -295,7 +295,7 @@ class House:
 
     def apply(self, minion="pbx1", *arguments):
         """Apply the formula: a dict of state id to its result, when the minion is back."""
-        before = self._minion_run(minion)
+        before = self.minion_run(minion)
         result = self.salt(minion, "state.apply", "asterisk-formula", *arguments)
         if not isinstance(result, dict):
             raise RuntimeError(f"{minion}: the formula does not render: {result}")
@@ -303,18 +303,22 @@ class House:
         bad = {key: state["comment"] for key, state in states.items() if state["result"] is False}
         if bad:
             raise RuntimeError(f"{minion}: the formula failed: {json.dumps(bad, indent=2)}")
-        if states["asterisk-bridge-restart"]["changes"]:
-            # The apply returns before its minion restarts; a job sent now would be lost.
-            self.await_that(
-                lambda: self._minion_run(minion) != before, f"a restart of {minion}'s minion"
-            )
-            self.await_minion(minion)
+        self.await_restart(minion, states, before)
         return states
 
-    def _minion_run(self, minion):
+    def minion_run(self, minion):
         """What systemd calls this run of the minion: another one after a restart."""
         show = ["systemctl", "show", "-p", "InvocationID", "salt-minion"]
         return self.run(minion, *show).stdout
+
+    def await_restart(self, minion, states, before):
+        """Wait for the restart that an apply asked for; ``before`` is the run it was made in."""
+        if states.get("asterisk-bridge-restart", {}).get("changes"):
+            # The apply returns before its minion restarts; a job sent now would be lost.
+            self.await_that(
+                lambda: self.minion_run(minion) != before, f"a restart of {minion}'s minion"
+            )
+            self.await_minion(minion)
 
     @contextlib.contextmanager
     def other_pillar(self, minion="pbx1", **sections):

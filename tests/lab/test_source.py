@@ -1,12 +1,16 @@
 """Asterisk from source, on a Debian that has no package of it: built, run, replaced, taken back."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 from house import PBX_PILLAR, TOP, House
+from labhosts import authority, places
 
 HOST = "pbxsrc"
 SOURCE = "/srv/asterisk-source"
+WEBRTC = Path(__file__).resolve().parents[2] / "docs/examples/webrtc.sls"
 CURRENT = "/opt/asterisk/current"
 # What a call between two phones needs: a build of everything takes minutes.
 CATEGORIES = "ADDONS APPS BRIDGES CDR CEL CHANNELS CODECS FORMATS FUNCS PBX RES TESTS UTILS"
@@ -14,11 +18,12 @@ MODULES = """
 app_dial app_echo app_forkcdr app_playback app_verbose bridge_builtin_features bridge_holding
 bridge_native_rtp bridge_simple bridge_softmix cdr_custom cdr_manager chan_pjsip codec_alaw
 codec_resample codec_ulaw format_pcm format_wav func_callerid func_cdr func_channel func_logic
-func_strings pbx_config res_crypto res_pjproject res_pjsip res_pjsip_authenticator_digest
+func_strings pbx_config res_crypto res_http_websocket res_pjproject res_pjsip
+res_pjsip_authenticator_digest
 res_pjsip_caller_id res_pjsip_endpoint_identifier_user res_pjsip_nat
 res_pjsip_outbound_authenticator_digest res_pjsip_registrar res_pjsip_sdp_rtp res_pjsip_session
-res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_srtp
-res_timing_timerfd
+res_pjsip_transport_websocket res_rtp_asterisk res_sorcery_astdb res_sorcery_config
+res_sorcery_memory res_srtp res_timing_timerfd
 """
 CCACHE = """\
 cache_dir = /root/.cache/ccache
@@ -84,19 +89,22 @@ class SourcePbx:
     def file(self, path):
         return {"url": path, "checksum": "sha256=" + self.run("sha256sum", path).split()[0]}
 
-    def set_install(self, install):
-        pillar = json.dumps({"asterisk": {"install": install}})
+    def set_install(self, install, **more):
+        pillar = json.dumps({"asterisk": {"install": install, **more}})
         self.house.write("hub", f"/srv/pillar/{HOST}.sls", pillar)
 
     def apply(self, sls="asterisk-formula"):
-        """State ID -> what became of it."""
+        """State ID -> what became of it, when the minion is back."""
+        before = self.house.minion_run(HOST)
         command = ["salt-call", "--out=json", "state.apply", sls]
         done = self.house.run(HOST, *command, check=False, timeout=2400)
         # After it comes what the restart of the minion prints, which the run leaves behind.
         assert done.stdout.startswith("{"), done.stdout + done.stderr
         result = json.JSONDecoder().raw_decode(done.stdout)[0]["local"]
         assert isinstance(result, dict), result
-        return {state["__id__"]: state for state in result.values()}
+        states = {state["__id__"]: state for state in result.values()}
+        self.house.await_restart(HOST, states, before)
+        return states
 
     def build(self):
         """The build that is in force, and the one whose Asterisk runs."""
@@ -184,6 +192,23 @@ def test_the_build_runs_unprivileged_and_places_a_call(pbx, built):
 def test_a_second_apply_changes_nothing(pbx, built):
     again = pbx.apply()
     assert {name: state["changes"] for name, state in again.items() if state["changes"]} == {}
+
+
+def test_tls_and_websockets_for_browsers_come_up(pbx, built):
+    key, certificate = authority.sign(places.Lab(), HOST, pbx.house.address(HOST))
+    for file, text in (("pbx.key", key), ("pbx.crt", certificate)):
+        command = ["install", "-D", "-m", "640", "-g", "asterisk", "/dev/stdin"]
+        pbx.house.run(HOST, *command, f"/etc/asterisk/keys/{file}", stdin=text.decode())
+    pbx.set_install(pbx.install, **yaml.safe_load(WEBRTC.read_text())["asterisk"])
+    assert faults(pbx.apply()) == {}
+    transports = pbx.run("asterisk", "-rx", "pjsip show transports").split()
+    assert {"transport-udp", "transport-tls", "transport-wss"} <= set(transports)
+    listening = pbx.run("ss", "-Htln")
+    assert ":5061 " in listening
+    assert ":8089 " in listening
+
+    pbx.set_install(pbx.install)
+    assert faults(pbx.apply()) == {}
 
 
 def test_a_version_that_does_not_start_is_taken_back_and_not_tried_again(pbx, built):
