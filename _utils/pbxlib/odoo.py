@@ -40,7 +40,7 @@ _ERRORS_OF_SETTINGS = {
     "odoo.exceptions.AccessDenied": "the login or API key is wrong: see asterisk:odoo:login and "
     "asterisk:odoo:api_key",
     "odoo.exceptions.AccessError": "the login of asterisk:odoo:login lacks the right: it must be "
-    "in the group Asterisk Plus / Agent",
+    "in the group Phone: Agent of a PBX",
 }
 
 

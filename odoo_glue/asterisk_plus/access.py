@@ -6,7 +6,7 @@ USER = "asterisk_plus.group_user"
 MANAGER = "asterisk_plus.group_manager"
 AGENT = "asterisk_plus.group_agent"
 
-_NAMES = {USER: "Phone: User", MANAGER: "Phone: Manager", AGENT: "Phone: Agent"}
+_NAMES = {USER: "Phone: User", MANAGER: "Phone: Manager", AGENT: "Phone: Agent of a PBX"}
 
 
 def require(env, *groups):

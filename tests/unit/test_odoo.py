@@ -100,7 +100,7 @@ def test_a_wrong_database_is_named(odoo, api):
 
 def test_a_missing_right_is_named(odoo, api):
     odoo.then(403 if api == "json2" else {"error": _named("odoo.exceptions.AccessError")})
-    with pytest.raises(OdooRefused, match="Asterisk Plus / Agent"):
+    with pytest.raises(OdooRefused, match="Phone: Agent of a PBX"):
         ask(client(odoo, api=api))
 
 
