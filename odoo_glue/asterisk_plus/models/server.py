@@ -1,3 +1,4 @@
+import contextlib
 import re
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -35,7 +36,10 @@ class Server(models.Model):
         help="Who the PBX logs in as. Made with its first key.",
     )
     salt_api_url = fields.Char(
-        "salt-api address", groups=MANAGER, help="For example https://hub.example.com:8000"
+        "salt-api address",
+        groups=MANAGER,
+        help="For example https://hub.example.com:8000. "
+        "Another scheme, host or port takes the password anew.",
     )
     salt_api_user = fields.Char("User", groups=MANAGER)
     salt_api_eauth = fields.Char(
@@ -149,15 +153,16 @@ class Server(models.Model):
     @api.constrains("salt_api_url")
     def _check_salt_api_url(self):
         for server in self.sudo().filtered("salt_api_url"):
-            parts = urlsplit(server.salt_api_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            parts = _address(server.salt_api_url)
+            if not parts:
                 raise ValidationError(
                     self.env._(
                         "%r is not an address: write https://hub.example.com:8000",
                         server.salt_api_url,
                     )
                 )
-            if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            scheme, host, _port = parts
+            if scheme == "http" and host not in _LOOPBACK:
                 raise ValidationError(
                     self.env._(
                         "%r would send the password in clear text: write https://",
@@ -186,17 +191,32 @@ class Server(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         servers = super().create(vals_list)
+        # A default of the context is no value of the list.
+        if servers.sudo().user_id:
+            require(self.env)
         compat.clear_cache(self.env)
         return servers
 
     def write(self, vals):
+        # Who names the agent gets a key of that user.
+        if "user_id" in vals:
+            require(self.env)
+        before = {server.id: _address(server.salt_api_url) for server in self.sudo()}
         done = super().write(vals)
+        if not vals.get("salt_api_password"):
+            # The password is for the host that it was entered for.
+            moved = self.sudo().filtered(
+                lambda server: _address(server.salt_api_url) != before[server.id]
+            )
+            moved.salt_api_password = False
         if {"user_id", "active"} & vals.keys():
             compat.clear_cache(self.env)
         return done
 
     def unlink(self):
+        agents = self.sudo().user_id
         done = super().unlink()
+        self._end_keys(agents)
         compat.clear_cache(self.env)
         return done
 
@@ -241,12 +261,29 @@ class Server(models.Model):
         server = self.sudo()
         if not server.user_id:
             server.user_id = server._new_agent()
-        self.env["res.users.apikeys"].sudo().search([("user_id", "=", server.user_id.id)]).unlink()
-        return compat.new_api_key(server.user_id, self.env._("PBX %s", server.minion_id))
+        agent = server.user_id
+        if not agent.share or not agent.has_group(AGENT):
+            raise UserError(
+                self.env._("The user %r is no PBX's agent: a person gets no key here.", agent.login)
+            )
+        self._end_keys(agent)
+        return compat.new_api_key(agent, self.env._("PBX %s", server.minion_id))
+
+    def _end_keys(self, agents):
+        self.env["res.users.apikeys"].sudo().search([("user_id", "in", agents.ids)]).unlink()
 
     def _new_agent(self):
-        users = self.env["res.users"].sudo().with_context(no_reset_password=True)
-        if users.with_context(active_test=False).search_count([("login", "=", self.minion_id)]):
+        """The user that the PBX logs in as: a new one, or that of a server that was deleted."""
+        users = self.env["res.users"].sudo().with_context(no_reset_password=True, active_test=False)
+        known = users.search([("login", "=", self.minion_id)])
+        if known:
+            groups = known[compat.group_field(self.env)]
+            servers = self.with_context(active_test=False)
+            if groups == self.env.ref(AGENT) and not servers.search_count(
+                [("user_id", "=", known.id)]
+            ):
+                known.active = True
+                return known
             raise UserError(
                 self.env._(
                     "There is a user %r already: the PBX's own user would have this login.",
@@ -282,3 +319,12 @@ class Server(models.Model):
         self.env["asterisk_plus.status"].sudo()._started(server)
         server._ask_status()
         return True
+
+
+def _address(url):
+    """``(scheme, host, port)`` of salt-api's address, or None for what is no address."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url or "")
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port
+    return None

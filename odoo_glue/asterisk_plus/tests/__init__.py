@@ -1,5 +1,6 @@
 from . import (
     test_access,
+    test_agents,
     test_buttons,
     test_calls,
     test_dial,

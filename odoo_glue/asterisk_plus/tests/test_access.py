@@ -6,7 +6,6 @@ from odoo.tests import tagged
 from odoo.tools import file_open, mute_logger
 from psycopg2 import IntegrityError
 
-from .. import compat
 from .common import PbxCase
 
 SECRET = "secret of salt-api"
@@ -110,6 +109,7 @@ class TestAccess(PbxCase):
             "asterisk_plus.server": {"manager", "user", "agent"},
             "asterisk_plus.call": {"manager", "user", "agent"},
             "asterisk_plus.status": {"manager", "user"},
+            "asterisk_plus.user": {"manager", "user"},
             "asterisk_plus.event": {"manager"},
             "asterisk_plus.job": {"manager"},
             "asterisk_plus.outbox": {"manager"},
@@ -205,6 +205,19 @@ class TestAccess(PbxCase):
         self.assertFalse(answer[0]["salt_api_password"])
         self.assertEqual(self.pbx1._salt_api().password, "another")
 
+    def test_the_password_is_for_the_host_that_it_was_entered_for(self):
+        server = self.pbx1.with_user(self.manager)
+        server.write({"salt_api_url": "https://hub.test:8000/path", "salt_api_user": "other"})
+        self.assertEqual(self.pbx1._salt_api().password, SECRET)
+        for url in ("https://my.host:8000", "https://my.host:8001", "http://localhost:8001"):
+            with self.subTest(url):
+                server.write({"salt_api_url": url})
+                with self.assertRaisesRegex(UserError, "Password"):
+                    self.pbx1._salt_api()
+                server.write({"salt_api_password": "another"})
+        server.write({"salt_api_url": "https://hub.test:8000", "salt_api_password": "third"})
+        self.assertEqual(self.pbx1._salt_api().password, "third")
+
     def test_the_token_of_a_job_is_no_field(self):
         self.assertNotIn("token", self.env["asterisk_plus.job"]._fields)
 
@@ -212,23 +225,6 @@ class TestAccess(PbxCase):
         for name in ("salt_api_url", "salt_api_user", "salt_api_ca", "salt_api_password"):
             with self.assertRaises(AccessError):
                 self.rpc(self.user, "asterisk_plus.server", "read", self.pbx1.ids, [name])
-
-    def test_a_key_ends_the_one_before_and_logs_in_as_the_agent(self):
-        keys = self.env["res.users.apikeys"]
-        first = self.pbx1.with_user(self.manager).generate_agent_key()
-        second = self.pbx1.with_user(self.manager).generate_agent_key()
-        self.assertFalse(keys._check_credentials(scope="rpc", key=first))
-        self.assertEqual(keys._check_credentials(scope="rpc", key=second), self.pbx1.user_id.id)
-
-    def test_the_agent_has_its_group_and_no_other_and_no_password(self):
-        agent = self.pbx1.user_id
-        self.assertEqual(
-            agent[compat.group_field(self.env)], self.env.ref("asterisk_plus.group_agent")
-        )
-        self.assertEqual(agent.login, "pbx1.test")
-        self.assertTrue(agent.share)
-        self.env.cr.execute("SELECT password FROM res_users WHERE id = %s", [agent.id])
-        self.assertFalse(self.env.cr.fetchone()[0])
 
     def test_a_copy_of_the_database_reaches_no_pbx_and_lets_none_in(self):
         key = self.pbx1.generate_agent_key()
@@ -247,15 +243,12 @@ class TestAccess(PbxCase):
         keys = self.env["res.users.apikeys"]
         self.assertFalse(keys._check_credentials(scope="rpc", key=key))
 
-    def test_a_login_that_is_taken_is_named(self):
-        server = self.env["asterisk_plus.server"].create({"name": "New", "minion_id": "employee"})
-        with self.assertRaisesRegex(UserError, "There is a user 'employee' already"):
-            server.generate_agent_key()
-
     def test_wrong_settings_are_refused_with_the_way_to_mend_them(self):
         for values, reason in (
             ({"minion_id": "pbx*"}, "is not a minion id"),
             ({"salt_api_url": "hub"}, "is not an address"),
+            ({"salt_api_url": "https://hub.test:80a"}, "is not an address"),
+            ({"salt_api_url": "https://[hub.test"}, "is not an address"),
             ({"salt_api_url": "http://hub.test:8000"}, "clear text"),
             ({"salt_api_ca": "no PEM"}, "PEM"),
         ):
