@@ -19,6 +19,7 @@ import sys
 log = logging.getLogger(__name__)
 
 TIMEOUT = 5.0
+_MAPS = ("events", "bus_events")
 
 
 def __virtual__():
@@ -66,7 +67,9 @@ def _ask(given, minion_id):
     try:
         odoo = settings.resolve({"odoo": dict(given["odoo"])})["odoo"]
         odoo.update(connect_timeout=TIMEOUT, read_timeout=TIMEOUT)
-        known = _checked(Client(odoo).call("asterisk_plus.event", "get_map"))
+        ami = given.get("ami")
+        any_name = isinstance(ami, dict) and bool(ami.get("read"))
+        known = _checked(Client(odoo).call("asterisk_plus.event", "get_map"), any_name)
         settings.save(kept, known)
         return known
     except (PbxError, OSError) as error:
@@ -80,29 +83,45 @@ def _ask(given, minion_id):
         return last
 
 
-def _checked(known):
-    """The map that Odoo answered, without what this PBX could not use: one record that is wrong
-    must not keep the others, or the whole pillar, from it."""
+def _checked(known, any_name=False):
+    """The map that Odoo answered, without the routes that this PBX could not use: a record that
+    is wrong must not keep the others, or the whole pillar, from it.
+
+    ``any_name``: AMI events that Asterisk does not document may be named, too.
+    """
     from pbxlib.classes import class_of
     from pbxlib.errors import PbxError
-    from pbxlib.events import EventMap
 
     if not (
         isinstance(known, dict)
         and isinstance(known.get("serial"), str)
-        and all(isinstance(known.get(key), dict) for key in ("events", "bus_events"))
+        and all(isinstance(known.get(key), dict) for key in _MAPS)
+        and all(isinstance(routes, list) for key in _MAPS for routes in known[key].values())
     ):
         raise PbxError("asterisk_plus.event.get_map answered in another form than this version's")
-    for key in ("events", "bus_events"):
-        for name in list(known[key]):
-            try:
-                if key == "events" and class_of(name) is None:
-                    raise PbxError(f"{name}: Asterisk has no such event")
-                EventMap(**{key: {name: known[key][name]}})
-            except PbxError as error:
-                log.warning("A route that Odoo gave is left out: %s", error)
-                del known[key][name]
-    return known
+    checked = {"serial": known["serial"]}
+    for key in _MAPS:
+        checked[key] = {}
+        for name, routes in known[key].items():
+            if key == "events" and class_of(name) is None and not any_name:
+                log.warning("Odoo's routes of %s are left out: Asterisk has no such event", name)
+                continue
+            usable = [route for route in routes if _is_usable(key, name, route)]
+            if usable:
+                checked[key][name] = usable
+    return checked
+
+
+def _is_usable(key, name, route):
+    from pbxlib.errors import PbxError
+    from pbxlib.events import EventMap
+
+    try:
+        EventMap(**{key: {name: [route]}})
+    except PbxError as error:
+        log.warning("Odoo's route of %s to %s is left out: %s", name, _target(route), error)
+        return False
+    return True
 
 
 def _merged(ours, theirs):

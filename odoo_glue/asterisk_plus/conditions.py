@@ -1,6 +1,6 @@
 """What a route may say: the same short list that the PBX accepts.
 
-One route that a PBX cannot read would keep the whole map from it, so it is refused here.
+A route that a PBX cannot use is left out there, so it is refused here, where a person sees it.
 """
 
 import re
@@ -10,6 +10,8 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_CONDITION = 1000
+MAX_DEPTH = 40
+MAX_SECONDS = 1e10
 _METHODS = {"startswith", "endswith", "lower", "upper", "strip", "get", "isdigit", "isalpha"}
 _FILTERS = {"int", "float", "length", "lower", "upper", "trim", "default", "d", "string"}
 _TESTS = {"defined", "undefined", "none", "in", "eq", "ne", "lt", "le", "gt", "ge", "string"}
@@ -31,7 +33,8 @@ _NODES = (
     nodes.Neg,
     nodes.CondExpr,
 )
-_KEEP = re.compile(r"forever|\d+(\.\d+)?[smhdw]?")
+_KEEP = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _jinja = ImmutableSandboxedEnvironment()
 
 
@@ -48,15 +51,29 @@ def check_condition(source):
         _jinja.compile_expression(source)
     except TemplateError as error:
         raise ValueError(str(error)) from None
+    except (RecursionError, SyntaxError, MemoryError):
+        raise ValueError("it is nested too deeply") from None
 
 
 def check_keep(text):
     """Raise ``ValueError`` unless ``text`` is a duration such as ``10s`` or ``forever``."""
-    if not _KEEP.fullmatch(text):
+    if text == "forever":
+        return
+    match = _KEEP.fullmatch(text)
+    if not match:
         raise ValueError(f"{text!r} is not a duration: write 30s, 5m, 2h, 7d or forever")
+    check_seconds(float(match[1]) * _UNITS[match[2]])
 
 
-def _refuse_unlisted(node):
+def check_seconds(seconds):
+    """Raise ``ValueError`` unless ``seconds`` (a float) can be waited for."""
+    if not 0 <= seconds < MAX_SECONDS:
+        raise ValueError(f"{seconds:g} seconds is not from 0 to 300 years")
+
+
+def _refuse_unlisted(node, depth=0):
+    if depth > MAX_DEPTH:
+        raise ValueError("it is nested too deeply")
     if not isinstance(node, _NODES):
         raise ValueError(f"{type(node).__name__} may not be used in a condition")
     if isinstance(node, nodes.Name) and node.name != "event":
@@ -71,5 +88,7 @@ def _refuse_unlisted(node):
         called = node.node
         if not isinstance(called, nodes.Getattr) or called.attr not in _METHODS:
             raise ValueError(f"only these may be called: {', '.join(sorted(_METHODS))}")
+        if node.dyn_args or node.dyn_kwargs:
+            raise ValueError("* and ** may not be used in a condition")
     for child in node.iter_child_nodes():
-        _refuse_unlisted(child)
+        _refuse_unlisted(child, depth + 1)

@@ -7,7 +7,8 @@ from odoo.exceptions import ValidationError
 
 from .. import compat
 from ..access import AGENT, MANAGER, require
-from ..conditions import check_condition, check_keep
+from ..conditions import check_condition, check_keep, check_seconds
+from ..event_names import DOCUMENTED
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +39,18 @@ class Event(models.Model):
     keep = fields.Char(help="How long it is worth delivering: 30s, 5m, 2h, 7d or forever.")
     latest_by = fields.Char(help="While it waits, only the newest of each value of this header.")
     error = fields.Char(readonly=True, copy=False, help="Why the route is not in force.")
+    note = fields.Char(compute="_compute_note", help="What may keep the PBXs from using it.")
     # Last, because it hides Odoo's module of that name from the rest of the class body.
     fields = fields.Char("Headers", help="What to send, comma separated. Empty: all.")
+
+    @api.depends("name", "source")
+    def _compute_note(self):
+        for event in self:
+            unknown = event.source == "AMI" and (event.name or "").lower() not in DOCUMENTED
+            event.note = unknown and self.env._(
+                "Asterisk documents no event of this name, so a PBX leaves the route out, unless "
+                "asterisk:ami:read in its pillar names the classes that its account reads."
+            )
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -86,7 +97,8 @@ class Event(models.Model):
         """Refuse what cannot work; while modules are being installed, note it instead."""
         for event in self:
             fault = event._fault() or False
-            if fault and self.env.registry.ready:
+            # One that is switched off does no harm: its module may be gone.
+            if fault and event.enabled and self.env.registry.ready:
                 raise ValidationError(
                     self.env._(
                         "The PBX event %(name)s cannot work: %(fault)s",
@@ -112,18 +124,16 @@ class Event(models.Model):
                 model=self.model,
                 method=self.method,
             )
-        if self.delay < 0:
-            return self.env._("the delay is below zero.")
-        if self.condition:
+        for name, label, check in (
+            ("delay", self.env._("its delay"), check_seconds),
+            ("condition", self.env._("its condition"), check_condition),
+            ("keep", self.env._("keep"), check_keep),
+        ):
             try:
-                check_condition(self.condition)
+                if self[name]:
+                    check(self[name])
             except ValueError as error:
-                return self.env._("its condition: %s", error)
-        if self.keep:
-            try:
-                check_keep(self.keep)
-            except ValueError as error:
-                return self.env._("keep: %s", error)
+                return f"{label}: {error}"
         return None
 
     def _route(self):

@@ -29,8 +29,12 @@ class TestEvents(PbxCase):
             ({"condition": "event.__class__"}, "may not be used"),
             ({"condition": "range(10**9)"}, "only these may be called"),
             ({"condition": "other.A"}, "only 'event' is in scope"),
+            ({"condition": "event.A.startswith(*event.B)"}, "may not be used"),
+            ({"condition": "(" * 300 + "event.A" + ")" * 300}, "nested too deeply"),
             ({"keep": "long"}, "not a duration"),
-            ({"delay": -1.0}, "below zero"),
+            ({"keep": "999999999999d"}, "300 years"),
+            ({"delay": -1.0}, "300 years"),
+            ({"delay": 1e11}, "300 years"),
         ):
             with self.subTest(values), self.assertRaisesRegex(ValidationError, reason):
                 self.add(**values)
@@ -39,6 +43,15 @@ class TestEvents(PbxCase):
         event = self.add()
         with self.assertRaises(ValidationError):
             event.method = "no_method"
+
+    def test_an_event_that_asterisk_does_not_document_is_noted(self):
+        event = self.add(name="hangup")
+        self.assertFalse(event.note)
+        event.name = "Hangupp"
+        self.assertIn("documents no event of this name", event.note)
+        self.assertIn("Hangupp", self.env["asterisk_plus.event"].get_map()["events"])
+        event.source = "Salt"
+        self.assertFalse(event.note)
 
     def test_the_map_holds_what_is_set_and_nothing_else(self):
         self.add(
@@ -112,12 +125,24 @@ class TestEvents(PbxCase):
             self.env["asterisk_plus.event"]._register_hook()
         self.assertTrue(self.env["ir.cron.trigger"].search(waiting))
 
-    def test_a_route_whose_module_is_gone_leaves_the_map(self):
+    def broken(self):
+        """An event whose module is gone."""
         event = self.add()
         self.env.cr.execute(
             "UPDATE asterisk_plus_event SET model = 'gone' WHERE id = %s", [event.id]
         )
         event.invalidate_recordset()
+        return event
+
+    def test_a_broken_route_can_be_switched_off_and_not_on(self):
+        event = self.broken()
+        event.enabled = False
+        self.assertIn("there is no model", event.error)
+        with self.assertRaisesRegex(ValidationError, "there is no model"):
+            event.enabled = True
+
+    def test_a_route_whose_module_is_gone_leaves_the_map(self):
+        self.broken()
         with self.assertLogs("odoo.addons.asterisk_plus.models.event", "WARNING"):
             self.env["asterisk_plus.event"]._register_hook()
         self.assertNotIn("Test", self.env["asterisk_plus.event"].get_map()["events"])
