@@ -96,4 +96,4 @@ def test_a_delay_is_accepted_by_both_or_by_none(accepted, delay):
 
 
 def test_the_addon_knows_the_names_of_events_that_the_bridge_knows():
-    assert module("event_names").DOCUMENTED == set(classes._CLASS_OF)
+    assert set(classes._CLASS_OF) == module("event_names").DOCUMENTED
