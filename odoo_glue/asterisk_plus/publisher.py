@@ -22,6 +22,8 @@ _KEY = "asterisk_plus.jobs"
 # A callback may start a job when its own failed. Below that many levels it waits for the cron,
 # so that a dead hub does not hold the worker for ever.
 _MAX_DEPTH = 3
+# Seconds for all that one commit publishes, what failing callbacks start included.
+BUDGET = 30.0
 # A result may arrive at the very moment in which a job is ended.
 _TRIES = 3
 _thread = threading.local()
@@ -42,6 +44,8 @@ def _run(dbname, job_ids):
     if depth >= _MAX_DEPTH:
         return
     _thread.depth = depth + 1
+    if not depth:
+        _thread.ends = time.monotonic() + BUDGET
     try:
         _publish(Registry(dbname), job_ids)
     except Exception:
@@ -59,9 +63,12 @@ def _publish(registry, job_ids):
     sent, failing, dead = [], [], {}
     for job_id, account, lowstate, fault in claimed:
         fault = fault or dead.get(account)
+        left = _thread.ends - time.monotonic()
+        if not fault and left < 1:
+            fault = f"salt-api took the {BUDGET:.0f} s that Odoo has for it for other jobs"
         if not fault:
             try:
-                if _send(account, lowstate):
+                if _send(account, lowstate, min(left, salt_api.TIMEOUT)):
                     sent.append((job_id, None))
                     continue
                 fault = (
@@ -77,38 +84,54 @@ def _publish(registry, job_ids):
                     sent.append((job_id, fault))
                     continue
         failing.append((job_id, fault))
-    with registry.cursor() as cr:
-        for job_id, note in sent:
-            # A result may have come already.
-            cr.execute(
-                "UPDATE asterisk_plus_job SET state = 'sent', error = %s"
-                " WHERE id = %s AND state = 'sending'",
-                [note, job_id],
-            )
+    # Their callbacks wait for nothing more.
     for job_id, fault in failing:
         fail(registry, job_id, fault)
+    if sent:
+        _retried(registry, lambda cr: _mark_sent(cr, sent), [job_id for job_id, _note in sent])
 
 
 def fail(registry, job_id, error):
     """End a job with an error result, in a transaction of its own. Never raises."""
+
+    def end(cr):
+        env = api.Environment(cr, SUPERUSER_ID, {})
+        env["asterisk_plus.job"].browse(job_id)._fail(error)
+
+    _retried(registry, end, [job_id])
+
+
+def _retried(registry, change, job_ids):
+    """Do ``change(cr)`` in a transaction of its own, again after a conflict. Never raises."""
     for _try in range(_TRIES):
         try:
             with registry.cursor() as cr:
-                env = api.Environment(cr, SUPERUSER_ID, {})
-                env["asterisk_plus.job"].browse(job_id)._fail(error)
+                change(cr)
             return
         except Exception as conflict:
             if not is_transient(conflict):
-                _logger.exception("Job %s could not be ended", job_id)
+                _logger.exception("Jobs %s could not be changed", job_ids)
                 return
-    _logger.warning("Job %s is busy: the next round ends it if need be", job_id)
+    _logger.warning("Jobs %s are busy: the next round ends them if need be", job_ids)
+
+
+def _mark_sent(cr, sent):
+    for job_id, note in sent:
+        # A result may have come already.
+        cr.execute(
+            "UPDATE asterisk_plus_job SET state = 'sent', error = %s"
+            " WHERE id = %s AND state = 'sending'",
+            [note, job_id],
+        )
 
 
 def _claim(cr, job_ids):
     """``[(job id, account, lowstate, fault)]`` of the jobs that are committed and were new."""
+    # The time for the result begins now: the transaction that made the job may have been long.
     cr.execute(
-        "UPDATE asterisk_plus_job SET state = 'sending' WHERE id = ANY(%s) AND state = 'new'"
-        " RETURNING id",
+        "UPDATE asterisk_plus_job SET state = 'sending',"
+        " expires = clock_timestamp() AT TIME ZONE 'utc' + timeout * interval '1 second'"
+        " WHERE id = ANY(%s) AND state = 'new' RETURNING id",
         [list(job_ids)],
     )
     claimed = []
@@ -121,11 +144,11 @@ def _claim(cr, job_ids):
     return claimed
 
 
-def _send(account, lowstate):
+def _send(account, lowstate, timeout):
     """Publish; once more when the answer was lost and time is left: Salt runs a jid once."""
-    ends = time.monotonic() + salt_api.TIMEOUT
+    ends = time.monotonic() + timeout
     try:
-        return salt_api.low(account, lowstate)
+        return salt_api.low(account, lowstate, timeout=timeout)
     except salt_api.SaltApiError as error:
         left = ends - time.monotonic()
         if not error.unsure or left < 1:

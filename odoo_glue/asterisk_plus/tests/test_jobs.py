@@ -1,9 +1,11 @@
+from datetime import datetime, timezone
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
-from .. import publisher
+from .. import publisher, salt_api
 from ..salt_api import SaltApiError
 from .common import PbxCase
 
@@ -111,6 +113,54 @@ class TestLocalJob(PbxCase):
             self.start()
             self.commit()
         self.assertEqual((len(asked), len(self.called)), (1, 2))
+
+    def test_the_time_for_the_result_begins_when_the_job_is_sent(self):
+        jid = self.start(timeout=60)
+        self.job(jid).expires = "2000-01-01"
+        self.env.flush_all()
+        before = datetime.now(timezone.utc).replace(tzinfo=None)
+        with self.salt():
+            self.commit()
+        left = self.job(jid).expires - before
+        self.assertTrue(59 <= left.total_seconds() < 90, left)
+
+    def test_a_slow_hub_is_given_one_time_for_all_jobs_of_a_commit(self):
+        now, times = [0.0], []
+
+        def slow(account, lowstate, timeout):
+            now[0] += timeout
+            times.append(timeout)
+            return {"jid": lowstate["kwarg"]["jid"]}
+
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        with patch.object(salt_api, "low", slow), patch.object(publisher, "time", clock):
+            for _number in range(5):
+                self.start()
+            self.commit()
+        self.assertEqual(times, [10, 10, 10])
+        self.assertEqual(len(self.called), 2)
+        self.assertIn("took the 30 s", self.called[0][1][0]["Message"])
+
+    def test_a_conflict_keeps_no_callback_waiting_and_no_mark_from_being_made(self):
+        execute = self.env.cr.execute
+        conflicts = [None]
+        seen = []
+
+        def conflicting(query, *args, **kwargs):
+            if "SET state = 'sent'" in str(query):
+                seen.append(len(self.called))
+                if conflicts:
+                    conflicts.pop()
+                    query = "DO $$ BEGIN RAISE 'conflict' USING ERRCODE = '40001'; END $$"
+                    args, kwargs = (), {"log_exceptions": False}
+            return execute(query, *args, **kwargs)
+
+        with self.salt({"jid": "1"}, {}):
+            jids = [self.start(), self.start()]
+            with self.one_transaction(), patch.object(self.env.cr, "execute", conflicting):
+                self.env.cr.postcommit.run()
+        self.assertEqual([self.job(jid).state for jid in jids], ["sent", "error"])
+        self.assertEqual(seen, [1, 1])
 
     def test_a_callback_that_fails_is_noted_and_raises_nothing(self):
         def broken(records, data, pass_back):
