@@ -5,6 +5,7 @@ to mend. Source of the protocol: Salt's ``rest_cherrypy``.
 """
 
 import collections
+import contextlib
 import hashlib
 import http.client
 import json
@@ -138,15 +139,53 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _Connections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens connections that are cut at the deadline, however slowly the other side sends.
+
+    A socket's timeout is for each read, and Python gives each address of a name all of it.
+    """
+
+    def __init__(self, context, deadline, stack):
+        super().__init__(context=context)
+        self.deadline = deadline
+        self.stack = stack
+
+    def do_open(self, http_class, request, **options):
+        def connection(host, **more):
+            made = http_class(host, **more)
+            made._create_connection = self._connect
+            return made
+
+        return super().do_open(connection, request, **options)
+
+    def _connect(self, address, _timeout, _source):
+        count = len(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
+        sock = socket.create_connection(address, max(0.01, self._left() / count))
+        sock.settimeout(None)
+        # TLS takes the socket over: a handle of its own stays.
+        handle = self.stack.enter_context(sock.dup())
+        timer = threading.Timer(self._left(), _cut, [handle])
+        timer.daemon = True
+        timer.start()
+        self.stack.callback(timer.cancel)
+        return sock
+
+    def _left(self):
+        return self.deadline - time.monotonic()
+
+
+def _cut(sock):
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
 class _Client(pepper.Pepper):
     """Pepper with a deadline and a TLS context of its own in place of the process's."""
 
     def __init__(self, account, deadline):
         super().__init__(account.url)
         self.deadline = deadline
-        self.opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=tls_context(account.ca)), _NoRedirect
-        )
+        self.context = tls_context(account.ca)
 
     def req(self, path, data=None):
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -155,25 +194,27 @@ class _Client(pepper.Pepper):
         request = urllib.request.Request(  # noqa: S310  pepper refuses other schemes
             self._construct_url(path), json.dumps(data).encode(), headers
         )
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise self._no_answer()
-        try:
-            with self.opener.open(request, timeout=left) as response:
-                body = self._read(response)
-        except urllib.error.HTTPError as error:
-            raise SaltApiError(
-                f"salt-api at {self.api_url} answered {error.code}: {_words_of(error)}",
-                error.code,
-            ) from error
-        except urllib.error.URLError as error:
-            raise self._unreached(error.reason) from error
-        except socket.timeout as error:
-            raise self._no_answer() from error
-        except (OSError, http.client.HTTPException) as error:
-            raise SaltApiError(
-                f"The connection to salt-api at {self.api_url} broke: {error}", unsure=True
-            ) from error
+        self._check_time()
+        with contextlib.ExitStack() as stack:
+            connections = _Connections(self.context, self.deadline, stack)
+            opener = urllib.request.build_opener(connections, _NoRedirect)
+            try:
+                with opener.open(request) as response:
+                    body = self._read(response)
+            except urllib.error.HTTPError as error:
+                raise SaltApiError(
+                    f"salt-api at {self.api_url} answered {error.code}: {_words_of(error)}",
+                    error.code,
+                ) from error
+            except urllib.error.URLError as error:
+                raise self._unreached(error.reason) from error
+            except (OSError, http.client.HTTPException) as error:
+                self._check_time()
+                raise SaltApiError(
+                    f"The connection to salt-api at {self.api_url} broke: {error}", unsure=True
+                ) from error
+        # What is cut off may look complete.
+        self._check_time()
         try:
             return json.loads(body)
         except ValueError:
@@ -182,14 +223,19 @@ class _Client(pepper.Pepper):
     def _read(self, response):
         body = bytearray()
         while True:
-            if time.monotonic() > self.deadline:
-                raise self._no_answer()
             part = response.read1(65536)
             if not part:
                 return bytes(body)
             body += part
             if len(body) > MAX_ANSWER:
                 raise SaltApiError(f"salt-api at {self.api_url} answered without end", unsure=True)
+
+    def _check_time(self):
+        if self._is_late():
+            raise self._no_answer()
+
+    def _is_late(self):
+        return time.monotonic() >= self.deadline
 
     def _no_answer(self):
         return SaltApiError(
@@ -201,6 +247,10 @@ class _Client(pepper.Pepper):
     def _unreached(self, reason):
         """What a request that was not answered failed at, as an error in words."""
         url = self.api_url
+        if isinstance(reason, socket.timeout) or self._is_late():
+            return SaltApiError(
+                f"salt-api at {url} could not be reached in time: is the way to it open?"
+            )
         if isinstance(reason, ssl.SSLCertVerificationError):
             return SaltApiError(
                 f"The certificate of {url} is not trusted ({reason.verify_message}): put the CA "
@@ -216,10 +266,6 @@ class _Client(pepper.Pepper):
             return SaltApiError(f"Nothing listens at {url}: is salt-api running?")
         if isinstance(reason, (ConnectionResetError, BrokenPipeError)):
             return SaltApiError(f"The connection to salt-api at {url} broke", unsure=True)
-        if isinstance(reason, socket.timeout):
-            return SaltApiError(
-                f"salt-api at {url} could not be reached in time: is the way to it open?"
-            )
         return SaltApiError(f"salt-api at {url} could not be reached: {reason}")
 
 

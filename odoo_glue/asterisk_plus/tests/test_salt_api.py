@@ -1,5 +1,7 @@
+import contextlib
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -143,6 +145,56 @@ class TestSaltApi(Tools, BaseCase):
         self.assertLess(time.monotonic() - started, 2)
         self.assertTrue(error.unsure)
         self.assertIn("No answer in time", str(error))
+
+    def slow(self, *parts, scheme="http"):
+        """An account at a salt-api that sends ``parts`` one by one and never comes to an end."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            connection, _address = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for part in parts:
+                    connection.sendall(part)
+                    if self.server.released.wait(0.2):
+                        return
+                self.server.released.wait(20)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.released.set)
+        return self.account._replace(url=f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+
+    def test_no_way_of_being_slow_outlasts_the_deadline(self):
+        body = b"HTTP/1.1 %s\r\nContent-Length: 99\r\n\r\n"
+        for way, account, words in (
+            ("body", self.slow(body % b"200 OK", *[b"{"] * 20), "No answer in time"),
+            ("headers", self.slow(b"HTTP/1.1 200 OK\r\n", *[b"A: b\r\n"] * 20), "No answer in"),
+            ("error page", self.slow(body % b"500 No", *[b"x"] * 20), "answered 500"),
+            ("handshake", self.slow(scheme="https"), "could not be reached in time"),
+        ):
+            with self.subTest(way):
+                started = time.monotonic()
+                self.assertIn(words, str(self.error(account, timeout=0.7)))
+                self.assertLess(time.monotonic() - started, 1.5)
+
+    def test_the_addresses_of_a_name_share_the_time(self):
+        # Nobody takes the second connection, so the third gets no answer.
+        listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.addCleanup(listener.close)
+        for _number in range(2):
+            waiting = socket.socket()
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+            self.addCleanup(waiting.close)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())] * 3
+        started = time.monotonic()
+        with patch.object(socket, "getaddrinfo", lambda *args, **options: found):
+            error = self.error(self.account._replace(url="http://hub.test:1"), timeout=0.6)
+        self.assertLess(time.monotonic() - started, 1.2)
+        self.assertIn("could not be reached in time", str(error))
+        self.assertFalse(error.unsure)
 
     def test_plain_http_behind_https_is_said(self):
         error = self.error(self.account._replace(url=self.url.replace("http:", "https:")))
