@@ -1,7 +1,7 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 from .. import compat
-from ..access import AGENT, MANAGER, require
+from ..access import AGENT, MANAGER, USER, require
 
 
 class Users(models.Model):
@@ -10,8 +10,12 @@ class Users(models.Model):
     asterisk_plus_exten = fields.Char("Extension", compute="_compute_asterisk_plus_phone")
     asterisk_plus_channel = fields.Char("Phone channel", compute="_compute_asterisk_plus_phone")
 
+    @api.depends_context("uid")
     def _compute_asterisk_plus_phone(self):
-        phones = self.env["asterisk_plus.user"].sudo().search([("user_id", "in", self.ids)])
+        # A phone's own table is the phone users' to read; here everybody sees his.
+        everyone = self.env.su or self.env.user.has_group(USER)
+        shown = self if everyone else self & self.env.user
+        phones = self.env["asterisk_plus.user"].sudo().search([("user_id", "in", shown.ids)])
         by_user = {phone.user_id.id: phone for phone in phones}
         for user in self:
             phone = by_user.get(user.id, phones.browse())

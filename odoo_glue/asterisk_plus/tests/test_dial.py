@@ -122,3 +122,19 @@ class TestDial(PbxCase):
         self.assertEqual(
             (own[0]["asterisk_plus_exten"], own[0]["asterisk_plus_channel"]), ("101", "PJSIP/101")
         )
+
+    def test_a_colleagues_phone_is_the_phone_users_to_see(self):
+        names = ["asterisk_plus_exten", "asterisk_plus_channel"]
+        self.phone.copy({"user_id": self.employee.id, "exten": "102", "channel": "PJSIP/102"})
+        for user, seen in (
+            (self.manager, ["101", "102"]),
+            (self.user, ["101", "102"]),
+            (self.employee, [False, "102"]),
+        ):
+            users = self.env["res.users"].with_user(user)
+            ids = [self.user.id, self.employee.id]
+            with self.subTest(user.login):
+                rows = call_kw(users, "read", [ids, names], {})
+                self.assertEqual([row["asterisk_plus_exten"] for row in rows], seen)
+                channels = [exten and f"PJSIP/{exten}" for exten in seen]
+                self.assertEqual([row["asterisk_plus_channel"] for row in rows], channels)
