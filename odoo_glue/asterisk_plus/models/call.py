@@ -113,7 +113,7 @@ class Call(models.Model):
             row["number"] = numbers.e164(other, country) or other
         outside = [row for row in rows if row.get("direction") in ("in", "out")]
         wanted = {row["number"] for row in outside if row["number"]}
-        owners = self.env["res.partner"]._asterisk_plus_owners(wanted)
+        owners = self.env["res.partner"]._asterisk_plus_owners(wanted, server.user_id.company_id)
         for row in outside:
             row["partner_id"] = owners.get(row["number"])
 

@@ -65,41 +65,51 @@ class Partner(models.Model):
         What was found to be somebody's stays so, whose number it may be now.
         """
         partners = self.sudo()
-        wanted = {partner[name] for partner in partners for name in compat.NUMBER_FIELDS}
-        owners = self._asterisk_plus_owners(wanted - {False})
-        if not owners:
+        wanted = {partner[name] for partner in partners for name in compat.NUMBER_FIELDS} - {False}
+        if not wanted:
             return
         self.env["asterisk_plus.call"].flush_model()
-        self.env.cr.execute(
-            """
-            UPDATE asterisk_plus_call SET partner_id = found.owner
-            FROM (
-                SELECT call.id, owners.id AS owner
-                FROM unnest(%s::varchar[], %s::integer[]) AS owners (number, id),
-                LATERAL (
-                    SELECT id FROM asterisk_plus_call
-                    WHERE number = owners.number AND partner_id IS NULL
-                        AND direction IN ('in', 'out')
-                    ORDER BY id DESC LIMIT %s
-                ) AS call
-            ) AS found
-            WHERE asterisk_plus_call.id = found.id
-            """,
-            [list(owners), list(owners.values()), CLAIMED],
-        )
+        servers = self.env["asterisk_plus.server"].sudo().with_context(active_test=False)
+        agents = servers.search([("user_id", "!=", False)]).user_id
+        for company in agents.company_id:
+            owners = self._asterisk_plus_owners(wanted, company)
+            self.env.cr.execute(
+                """
+                UPDATE asterisk_plus_call SET partner_id = found.owner
+                FROM (
+                    SELECT call.id, owners.id AS owner
+                    FROM unnest(%s::varchar[], %s::integer[]) AS owners (number, id),
+                    LATERAL (
+                        SELECT id FROM asterisk_plus_call
+                        WHERE number = owners.number AND partner_id IS NULL
+                            AND direction IN ('in', 'out')
+                            AND server_id IN (
+                                SELECT server.id FROM asterisk_plus_server AS server
+                                JOIN res_users AS agent ON agent.id = server.user_id
+                                WHERE agent.company_id = %s
+                            )
+                        ORDER BY id DESC LIMIT %s
+                    ) AS call
+                ) AS found
+                WHERE asterisk_plus_call.id = found.id
+                """,
+                [list(owners), list(owners.values()), company.id, CLAIMED],
+            )
         self.env["asterisk_plus.call"].invalidate_model(["partner_id"])
 
     @api.model
-    def _asterisk_plus_owners(self, wanted):
-        """``{number: partner id}`` for those E.164 numbers that are one contact's.
+    def _asterisk_plus_owners(self, wanted, company):
+        """``{number: partner id}`` for those E.164 numbers that are one contact's of ``company``.
 
+        Contacts that are no company's own are all companies'.
         A number of several people of one company is the company's; otherwise it tells nothing.
         """
         if not wanted:
             return {}
         owners = defaultdict(self.browse)
         for field in compat.NUMBER_FIELDS:
-            for partner in self.sudo().search([(field, "in", list(wanted))], order="id"):
+            theirs = [(field, "in", list(wanted)), ("company_id", "in", [False, company.id])]
+            for partner in self.sudo().search(theirs, order="id"):
                 owners[partner[field]] |= partner
         found = {}
         for number, partners in owners.items():

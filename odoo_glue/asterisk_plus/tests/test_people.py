@@ -114,3 +114,18 @@ class TestPeople(PbxCase):
         self.env.company.country_id = self.env.ref("base.fr")
         self.assertEqual(ben.asterisk_plus_number, "+33199001234")
         self.assertEqual(call.partner_id, ben)
+
+    def test_another_companys_contacts_are_not_named_in_a_companys_calls(self):
+        other = self.env["res.company"].create({"name": "Other"})
+        self.ada.company_id = other
+        early = self.call("+442079460958", "101", dstchannel="PJSIP/101-01")
+        self.ada.phone = "020 7946 0999"
+        late = self.call("+442079460999", "101", dstchannel="PJSIP/101-02")
+        self.ada.phone = "020 7946 0958"
+        self.assertFalse(early.partner_id or late.partner_id)
+
+        self.pbx1.user_id.write({"company_ids": [(4, other.id)], "company_id": other.id})
+        self.env.flush_all()
+        self.assertEqual(self.call("+442079460958", "102", dstchannel="x").partner_id, self.ada)
+        self.ada.phone = "020 7946 0958 "
+        self.assertEqual(early.partner_id, self.ada)
