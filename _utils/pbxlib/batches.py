@@ -13,12 +13,13 @@ import json
 import uuid
 
 from pbxlib.plain import Encoded, dumps, text
-from pbxlib.store import Store
+from pbxlib.store import AT_ONCE, Store
 
 _WAITING = (
     "SELECT * FROM items WHERE number IS NULL AND NOT failed AND due <= ?"
     " AND (expires IS NULL OR expires >= ?) ORDER BY seq LIMIT ?"
 )
+_STALE = "SELECT seq FROM items WHERE expires < ? AND number IS NULL AND NOT failed LIMIT ?"
 
 
 class Batch:
@@ -78,6 +79,7 @@ class Batches(Store):
         that the number keeps its meaning.
         """
         now = self._clock()
+        self._drop_stale(now)
         with self._transaction() as db:
             number = self._get("number")
             # Not any number: SQLite would read the whole backlog to find it.
@@ -86,15 +88,16 @@ class Batches(Store):
             ).fetchall()
             if rows:
                 return Batch(self._get("outbox"), number, Chosen(rows, False, now))
-            self._drop_stale(now)
             chosen = self._choose(db, now, most_items, most_bytes)
-            return self._open(chosen) if chosen else None
+            return self._open(chosen, now) if chosen else None
 
     def prepare(self, most_items, most_bytes):
         """What would follow the batch under way, for :meth:`settle` to open: ``None`` unless a
-        whole batch waits, for otherwise more will have come by then. Nothing is written.
+        whole batch waits, for otherwise more will have come by then. What has gone stale is
+        dropped.
         """
         now = self._clock()
+        self._drop_stale(now)
         with self._reading() as db:
             chosen = self._choose(db, now, most_items, most_bytes)
         return chosen if chosen and chosen.full else None
@@ -109,12 +112,13 @@ class Batches(Store):
             rows.append(row)
         return Chosen(rows, full or len(rows) == most_items, now) if rows else None
 
-    def _open(self, chosen):
+    def _open(self, chosen, now):
         """The next number for ``chosen``; ``None`` when not all of it still waits."""
         number = self._get("number") + 1
         opened = self._db.executemany(
-            "UPDATE items SET number = ? WHERE seq = ? AND number IS NULL AND NOT failed",
-            [(number, place) for place in chosen.places],
+            "UPDATE items SET number = ? WHERE seq = ? AND number IS NULL AND NOT failed"
+            " AND (expires IS NULL OR expires >= ?)",
+            [(number, place, now) for place in chosen.places],
         ).rowcount
         if opened < len(chosen.places):
             self._db.execute("UPDATE items SET number = NULL WHERE number = ?", (number,))
@@ -123,12 +127,13 @@ class Batches(Store):
         return Batch(self._get("outbox"), number, chosen)
 
     def _drop_stale(self, now):
-        self._count(
-            "stale",
-            self._db.execute(
-                "DELETE FROM items WHERE expires < ? AND NOT failed AND number IS NULL", (now,)
-            ).rowcount,
-        )
+        """Drop and count what went stale, in transactions of its own."""
+        while stale := self._read(_STALE, now, AT_ONCE):
+            with self._transaction() as db:
+                gone = db.executemany(
+                    "DELETE FROM items WHERE seq = ? AND number IS NULL AND NOT failed", stale
+                ).rowcount
+                self._count("stale", gone)
 
     def shrink(self, number, keep, error):
         """Leave the first ``keep`` items in open batch ``number`` and let the rest wait again.
@@ -191,10 +196,9 @@ class Batches(Store):
             self._count("stale", counts["stale"])
             self._set("note:answered", now)
             self._set("note:rate", self._rate(now, counts["done"]))
-            if following is None:
+            if following is None or self._is_earlier(following, now):
                 return None
-            self._drop_stale(now)
-            return None if self._is_earlier(following, now) else self._open(following)
+            return self._open(following, now)
 
     def _is_earlier(self, chosen, now):
         """Whether an item waits that comes before ``chosen``: one that was put back, say."""

@@ -18,6 +18,7 @@ An item's ``state`` is a word a person understands: waiting, sending, failed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -27,6 +28,7 @@ from pbxlib.doorbell import wake
 from pbxlib.errors import OutboxError, ReserveUsed
 from pbxlib.plain import dumps, text
 from pbxlib.room import Room
+from pbxlib.store import AT_ONCE
 
 _COUNTERS = ("delivered", "stale", "superseded", "dropped")
 _REPLACED = "SELECT seq, due FROM items WHERE latest = ? AND number IS NULL AND NOT failed"
@@ -80,9 +82,14 @@ class Outbox(Batches):
         ``position``: the items come from that file, which was read so far (see :attr:`position`).
         """
         try:
-            return self._put(items, position)
+            count = self._put(items, position)
         except ReserveUsed:
-            return self._put(items, position)
+            count = self._put(items, position)
+        with contextlib.suppress(OutboxError):  # these items are put, and the next go on with it
+            while self._room.is_short:
+                with self._transaction() as db:
+                    self._count("dropped", self._room.make(db, 0))
+        return count
 
     def lost(self, count):
         """Count ``count`` items as dropped that could not be put, with the next that can."""
@@ -221,22 +228,29 @@ class Outbox(Batches):
 
     def retry(self, ids=None):
         """Put items that were set aside (all, or those of ``ids``) back. Returns how many."""
-        with self._transaction():
-            count = self._each_failed(
-                "UPDATE items SET failed = 0, tries = 0, due = 0 WHERE failed", ids
-            )
+        count = self._each_failed("UPDATE items SET failed = 0, tries = 0, due = 0", ids)
         wake(self.path)
         return count
 
     def drop(self, ids=None):
         """Delete items that were set aside (all, or those of ``ids``). Returns how many."""
-        with self._transaction():
-            count = self._each_failed("DELETE FROM items WHERE failed", ids)
-            self._count("dropped", count)
-        return count
+        return self._each_failed("DELETE FROM items", ids, "dropped")
 
-    def _each_failed(self, statement, ids):
-        if ids is None:
-            return self._db.execute(statement).rowcount
-        cursor = self._db.executemany(f"{statement} AND id = ?", [(item,) for item in ids])
-        return max(cursor.rowcount, 0)
+    def _each_failed(self, statement, ids, counter=None):
+        """Do ``statement`` to each; how many they are, which ``counter`` counts."""
+        count = last = 0
+        while True:
+            with self._transaction() as db:
+                if ids is None:
+                    query = "SELECT seq FROM items WHERE failed AND seq > ? ORDER BY seq LIMIT ?"
+                    found = db.execute(query, (last, AT_ONCE)).fetchall()
+                else:
+                    query = "SELECT seq FROM items WHERE failed AND id = ?"
+                    found = [row for item in set(ids) for row in db.execute(query, (item,))]
+                db.executemany(f"{statement} WHERE seq = ?", found)
+                if counter:
+                    self._count(counter, len(found))
+            count += len(found)
+            if ids is not None or len(found) < AT_ONCE:
+                return count
+            last = found[-1]["seq"]

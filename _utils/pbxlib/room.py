@@ -11,6 +11,7 @@ import collections
 import logging
 
 from pbxlib.reserve import Reserve
+from pbxlib.store import AT_ONCE
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,6 @@ log = logging.getLogger(__name__)
 _LIMIT_EVERY = 1000
 # Seconds between two warnings of a full outbox.
 _TELL_EVERY = 60
-# How many rows are dropped at a time; a limit that was lowered can make it a million in all.
-_DROP_AT_ONCE = 1000
 # Two queries, as both follow an index and read only what they find.
 _LEAST_WORTH = (
     "SELECT seq, name FROM items WHERE number IS NULL AND expires IS NOT NULL"
@@ -49,6 +48,11 @@ class Room:
         self._reserve = Reserve(self._path + ".reserve", reserve)
         self._unchecked = _LIMIT_EVERY
 
+    @property
+    def is_short(self):
+        """Whether :meth:`make` is to look at the limits, however little was added."""
+        return self._unchecked >= _LIMIT_EVERY
+
     def give_up_reserve(self):
         """The disk is full: give the reserve to who writes next. Whether there was some."""
         if not self._reserve.give_up():
@@ -60,10 +64,11 @@ class Room:
     def make(self, db, added):
         """Drop what is least worth keeping while the file is over a limit: how many items.
 
-        ``db``: the file's connection, within a transaction that has ``added`` so many items.
+        ``db``: the file's connection, within a transaction that has ``added`` so many items. One
+        transaction drops a part of what a limit that was lowered asks for: see :attr:`is_short`.
         """
         self._unchecked += added
-        if self._unchecked < _LIMIT_EVERY:
+        if not self.is_short:
             return 0
         self._unchecked = 0
         if self._max_rows is None or self._max_bytes is None:
@@ -75,18 +80,18 @@ class Room:
         excess = max(rows - self._max_rows, 0)
         if used > limit and rows:
             excess = max(excess, int(rows * (used - limit) / used) + 1)
-        dropped = self._drop(db, excess)
+        dropped = self._drop(db, min(excess, AT_ONCE))
         if dropped:
             self._tell_dropped(limit)
+            if dropped < excess:
+                self._unchecked = _LIMIT_EVERY
         return dropped
 
     def _drop(self, db, excess):
         dropped = 0
         for query in _LEAST_WORTH:
-            while dropped < excess:
-                rows = db.execute(query, (min(excess - dropped, _DROP_AT_ONCE),)).fetchall()
-                if not rows:
-                    break
+            if dropped < excess:
+                rows = db.execute(query, (excess - dropped,)).fetchall()
                 self._dropped.update(name for _seq, name in rows)
                 db.executemany("DELETE FROM items WHERE seq = ?", [(seq,) for seq, _name in rows])
                 dropped += len(rows)

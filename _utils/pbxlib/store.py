@@ -16,6 +16,10 @@ import uuid
 
 from pbxlib.errors import OutboxError
 
+# How many rows one transaction changes, and how many bytes the log keeps when it is through. The log
+# holds each page that a transaction changes: for a million rows it would fill the disk.
+AT_ONCE = 1000
+_LOG = 8 * 1024 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,6 +76,7 @@ class Store:
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA journal_size_limit={_LOG}")
             with self._transaction():
                 for statement in _statements(_SCHEMA):
                     self._db.execute(statement)

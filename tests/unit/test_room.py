@@ -1,5 +1,6 @@
 """Room in the outbox: to make it costs what is dropped, not what is there."""
 
+import os
 import sqlite3
 
 import pytest
@@ -60,3 +61,65 @@ def test_a_file_whose_rows_were_not_counted_yet_is_counted_once(outbox, path, cl
     reopened.put([event(3)])
     assert reopened.status()["depth"] == 3
     reopened.close()
+
+
+ROWS = 30_000
+
+
+def stale(outbox, clock):
+    clock.tick(61)
+    outbox.open_batch(200, 512 * 1024)
+    assert outbox.status()["stale"] == ROWS
+
+
+def stale_beside_a_batch(outbox, clock):
+    outbox.put([event(number) for number in range(200)])
+    first = outbox.open_batch(100, 512 * 1024)
+    clock.tick(61)
+    following = outbox.prepare(50, 512 * 1024)
+    outbox.settle(first.number, {item: ["done"] for item in first.ids}, 8, float, following)
+    assert outbox.status()["stale"] == ROWS - 100
+
+
+def past_a_limit(outbox, clock):
+    outbox.limit(100, 100_000_000)
+    outbox.put([event("last")])
+    assert outbox.status()["depth"] == 100
+
+
+def retried(outbox, clock):
+    set_aside(outbox)
+    assert outbox.retry() == ROWS
+    assert outbox.status()["depth"] == ROWS
+
+
+def dropped_by_a_person(outbox, clock):
+    set_aside(outbox)
+    assert outbox.drop() == ROWS
+    assert outbox.status()["dropped"] == ROWS
+
+
+def set_aside(outbox):
+    outbox._db.execute("UPDATE items SET failed = 1")
+    outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.mark.parametrize(
+    "change", [stale, stale_beside_a_batch, past_a_limit, retried, dropped_by_a_person]
+)
+def test_a_change_of_the_whole_file_takes_no_room_as_large_as_the_file(path, clock, change):
+    outbox = Outbox(path, 10**6, 10**9, clock=clock)
+    outbox.put([event(number, keep=60, data={"text": "x" * 400}) for number in range(ROWS)])
+    outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    change(outbox, clock)
+    assert os.path.getsize(path + "-wal") < os.path.getsize(path) / 3
+    outbox.close()
+
+
+def test_the_log_of_a_large_commit_gives_its_room_back(path):
+    outbox = Outbox(path)
+    outbox.put([event(number, data={"text": "x" * 400}) for number in range(ROWS)])
+    assert os.path.getsize(path + "-wal") > 10 * 1024 * 1024
+    outbox.put([event("next")])
+    assert os.path.getsize(path + "-wal") <= 8 * 1024 * 1024
+    outbox.close()
