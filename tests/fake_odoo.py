@@ -107,7 +107,7 @@ class FakeOdoo:
         An HTTP status (404 with JSON); ``'404 html'``; ``'redirect'``; ``'close'`` (before
         anything is done); ``'lose'`` (applied, answer lost); ``'hang'``; ``'apply and hang'``;
         ``'not json'``; ``'ok'``; ``{'result': …}`` (answered as it is); ``{'error': …}``
-        (JSON-RPC's error data).
+        (JSON-RPC's error data); ``{'status': …, 'error': …}`` (the same, as JSON-2 has it).
         """
         self._script.extend(troubles)
 
@@ -251,6 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"<!doctype html>not found", "text/html")
         elif trouble == "not json":
             self._answer(200, b"<html>please log in</html>", "text/html")
+        elif isinstance(trouble, dict) and "status" in trouble:
+            self._answer(trouble["status"], json.dumps(trouble["error"]).encode())
         elif isinstance(trouble, dict) and "error" in trouble:
             self._rpc_error(trouble["error"]["name"], trouble["error"]["message"])
         elif isinstance(trouble, dict):

@@ -11,7 +11,7 @@ OdooTimeout            the read timed out: the request may still be running
 OdooTooLarge           413: a proxy refuses a body of this size
 OdooRefused            401, 403, 404, 422, their names in JSON-RPC, a certificate that is not
                        trusted: a setting is wrong
-OdooFailed             the method itself raised: Odoo's error name and message
+OdooFailed             the method itself raised, whatever the status: Odoo's error name and message
 =====================  ===========================================================
 
 Sources: Odoo 19 ``odoo/addons/rpc/controllers/json2.py``; Odoo 14 ``odoo/http.py``.
@@ -189,10 +189,15 @@ class Client:
             error = _json(body)
         except OdooUnreachable:
             error = None
+        name = str(error.get("name") or "") if isinstance(error, dict) else ""
         if status == 401:
             raise OdooRefused(
                 f"{where} answered 401: the API key in asterisk:odoo:api_key is wrong"
             )
+        # JSON-2 gives a method's own error the status of its class, and what it refuses itself a
+        # name of werkzeug's.
+        if name and not name.startswith("werkzeug.") and name not in _ERRORS_OF_SETTINGS:
+            self._raise_named(error)
         if status == 404 and error is None:
             raise OdooRefused(
                 f"{where} answered 404: there is no database {self._database_hint()}, or "
@@ -213,7 +218,7 @@ class Client:
                 f"{where} answered 422: {_said(error)}. The addon asterisk_plus in Odoo and the "
                 "formula on this PBX are of different versions"
             )
-        if isinstance(error, dict) and error.get("name"):
+        if name:
             self._raise_named(error)
         raise OdooUnreachable(f"{where} answered {status}")
 

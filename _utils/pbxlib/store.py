@@ -16,8 +16,8 @@ import uuid
 
 from pbxlib.errors import OutboxError
 
-# How many rows one transaction changes, and how many bytes the log keeps when it is through. The log
-# holds each page that a transaction changes: for a million rows it would fill the disk.
+# How many rows one transaction changes, and how many bytes its log keeps afterwards: it holds each
+# page that is changed, and with a million rows would fill the disk.
 AT_ONCE = 1000
 _LOG = 8 * 1024 * 1024
 _SCHEMA = """

@@ -39,7 +39,8 @@ def attempt(cr, body):
     it is called once more at the end.
 
     Conflicts between transactions (40001, 40P01, 55P03), and a lost database connection, are
-    no handler's fault: they are raised, for Odoo to retry the whole request.
+    no handler's fault: they are raised, for Odoo to retry the whole request. So is a conflict that
+    a handler made another error of, since Odoo retries for the conflict alone.
     """
     hooks = _PostCommit(cr)
     try:
@@ -47,24 +48,27 @@ def attempt(cr, body):
             body(guard)
             guard.check()
     except (Exception, SystemExit) as error:
-        if cr.closed or is_transient(error):
+        conflict = conflict_in(error)
+        if cr.closed or conflict is error:
             raise
+        if conflict:
+            raise conflict from error
         hooks.restore()
         return Failure(one_line(error), error)
     return None
 
 
-def is_transient(error):
-    """Whether ``error``, or what a handler wrapped in it, is a conflict between transactions."""
+def conflict_in(error):
+    """The conflict between transactions that ``error`` is, or that a handler wrapped in it."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, psycopg2.Error) and error.pgcode in _TRANSIENT:
-            return True
+            return error
         if type(error).__name__ == "ConcurrencyError":
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def one_line(error):

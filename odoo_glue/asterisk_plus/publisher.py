@@ -14,7 +14,7 @@ from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 
 from . import salt_api
-from .guard import is_transient
+from .guard import conflict_in
 
 _logger = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ def _retried(registry, change, job_ids):
             with registry.cursor() as cr:
                 change(cr)
             return
-        except Exception as conflict:
-            if not is_transient(conflict):
+        except Exception as failure:
+            if not conflict_in(failure):
                 _logger.exception("Jobs %s could not be changed", job_ids)
                 return
     _logger.warning("Jobs %s are busy: the next round ends them if need be", job_ids)

@@ -136,6 +136,16 @@ def test_an_error_of_the_method_carries_odoos_words(odoo, api):
         ask(client(odoo, api=api))
 
 
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(422, "UserError"), (422, "ValidationError"), (404, "MissingError"), (409, "LockError")],
+)
+def test_an_error_of_the_method_is_told_from_a_wrong_setting_of_the_same_status(odoo, status, name):
+    odoo.then({"status": status, "error": _named(f"odoo.exceptions.{name}")})
+    with pytest.raises(OdooFailed, match=rf"odoo\.exceptions\.{name}: no luck"):
+        ask(client(odoo, api="json2"))
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_error_of_the_proxy_may_pass(odoo, api, status):
     odoo.then(status)
