@@ -11,6 +11,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 
+from pbxlib.plain import text
+
 _FORMAT = "%Y-%m-%d %H:%M:%S"
 # The order in which the formula has Asterisk write its own file (cdr_custom), times in seconds
 # since the epoch. The names are those of the event's headers.
@@ -26,7 +28,7 @@ def key(event):
     """What a call record is known by, as text, or ``None`` where the event has no ``Sequence``."""
     if not event.get("UniqueID") or not event.get("Sequence"):
         return None
-    return f"{event['UniqueID']} {event['Sequence']}"
+    return text(f"{event['UniqueID']} {event['Sequence']}")
 
 
 def item_id(record, path):
@@ -35,7 +37,7 @@ def item_id(record, path):
     Not random: Odoo then knows the record again when an outbox that comes back from a backup
     reads it from Asterisk's file a second time.
     """
-    return hashlib.sha256(f"{path}\n{record}".encode("utf-8", "replace")).hexdigest()[:16]
+    return hashlib.sha256(f"{path}\n{record}".encode()).hexdigest()[:16]
 
 
 def from_row(row):
@@ -53,11 +55,14 @@ def from_row(row):
     return event
 
 
-def _from_epoch(text):
-    seconds = float(text or 0)
+def _from_epoch(told):
+    seconds = float(told or 0)
     if not seconds:  # a call that was not answered
         return ""
-    moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
+    try:
+        moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"the time {told!r}: {error}") from error
     return moment.strftime(_FORMAT)
 
 
@@ -81,15 +86,15 @@ def in_utc(event, zone=None):
     return converted
 
 
-def _utc(text, zone, near):
+def _utc(told, zone, near):
     try:
-        local = datetime.datetime.strptime(text, _FORMAT)
+        local = datetime.datetime.strptime(told, _FORMAT)
         first, second = (_aware(local.replace(fold=fold), zone) for fold in (0, 1))
         if near is not None and abs(second.timestamp() - near) < abs(first.timestamp() - near):
             first = second
         return first.astimezone(datetime.timezone.utc).strftime(_FORMAT)
     except (TypeError, ValueError, OverflowError, OSError):
-        return text
+        return told
 
 
 def _aware(local, zone):

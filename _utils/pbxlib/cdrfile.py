@@ -43,6 +43,12 @@ _EVENTS = 500
 _TAIL = 64
 # Lines that one record can have: a quoted value may hold line ends.
 _LINES = 50
+# A line that is a record by itself, UniqueID in quotes. Inside quotes each quote would be two.
+_VALUE = rb'(?:"(?:[^"]|"")*"|[^",]*)'
+_BEFORE = cdr.COLUMNS.index("UniqueID")
+_WHOLE = re.compile(
+    rb'(?:%s,){%d}"[^"]+"(?:,%s){%d}\n' % (_VALUE, _BEFORE, _VALUE, len(cdr.COLUMNS) - _BEFORE - 1)
+)
 # What logrotate adds to a name; what somebody copied aside by hand has another.
 _ROTATED = re.compile(r"[.-]\d[\d.-]*(\.gz)?")
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -111,10 +117,10 @@ class CdrFile:
             self.look()
 
     def follow(self, path, wanted):
-        """Other settings: without a route the position is forgotten, and a later one begins at
-        the end."""
+        """Other settings: without a route, and with another path, the position is forgotten, and
+        a later one begins at the end."""
+        self._forget = self._forget or not wanted or path != self.path
         self.path = path
-        self._forget = self._forget or not wanted
         self.wanted = wanted
         self.look()
 
@@ -129,10 +135,11 @@ class CdrFile:
                 return
             try:
                 self.read()
-            except (OSError, OutboxError) as error:
+            except Exception as error:
                 if said != str(error):
                     said = str(error)
-                    log.warning("%s cannot be read on: %s", self.path, error)
+                    known = isinstance(error, (OSError, OutboxError))
+                    log.warning("%s cannot be read on: %s", self.path, error, exc_info=not known)
                 self._ended.wait(backoff.next())  # who asks meanwhile does not shorten it
                 self._asked.set()
                 continue
@@ -177,7 +184,7 @@ class CdrFile:
             now = os.stat(self.path)
         except FileNotFoundError:
             now = None
-        if now and kept.inode == now.st_ino and _is_at(self.path, kept):
+        if now and _is_at(self.path, kept):
             return [(self.path, kept)]
         newer = []
         if kept.inode:
@@ -203,9 +210,8 @@ class CdrFile:
                 beside.append((stat.st_mtime_ns, path, stat.st_ino))
         beside.sort()
         renamed = [old for old in beside if old[2] == kept.inode and _is_at(old[1], kept)]
-        # A copy, compressed or not, has another inode and the same text.
         places = renamed or [
-            old for old in beside if kept.tail and self._is_rotated(old[1]) and _is_at(old[1], kept)
+            old for old in beside if self._is_rotated(old[1]) and _is_at(old[1], kept)
         ]
         if not places:
             return False, []
@@ -223,7 +229,8 @@ class CdrFile:
         """Put what follows ``position`` into the outbox: how many records no event brought."""
         fresh = 0
         with _open(path) as file:
-            file.seek(position.offset)
+            if not _holds(file, position):
+                raise OSError(f"{path} was rotated a moment ago")
             while True:
                 items, count, broken = [], 0, None
                 try:
@@ -270,12 +277,22 @@ def _position(file, offset):
 
 
 def _is_at(path, position):
-    """Whether the file is still the one that was read up to ``position``."""
+    """Whether the file is the one that was read up to ``position``."""
     with _open(path) as file:
         try:
-            return _position(file, position.offset).tail == position.tail
+            return _holds(file, position)
         except _BROKEN:
             return False
+
+
+def _holds(file, position):
+    """Whether the open file was read up to ``position``, where it stands now.
+
+    A copy, compressed or not, and a file that came back from a backup have another inode and the
+    same text.
+    """
+    found = _position(file, position.offset)
+    return found == position if not position.tail else found.tail == position.tail
 
 
 def _records(file):
@@ -287,17 +304,20 @@ def _records(file):
         begin = file.tell()
         text = b""
         for number, line in enumerate(iter(file.readline, b""), 1):
+            if text and (number > _LINES or _WHOLE.fullmatch(line)):
+                # A quote that nobody closed: the line it is in is broken, not all that follow.
+                text = text[: text.index(b"\n") + 1]
+                break
             text += line
             # Inside quotes a line end belongs to the value.
             if line.endswith(b"\n") and text.count(b'"') % 2 == 0:
-                break
-            if number >= _LINES:
-                # A quote that nobody closed: the line it is in is broken, not all that follow.
-                text = text[: text.index(b"\n") + 1]
                 break
         else:
             file.seek(begin)
             return
         file.seek(begin + len(text))
         decoded = text.decode("utf-8", "surrogateescape")
-        yield next(csv.reader([decoded]), [])
+        try:
+            yield next(csv.reader([decoded]), [])
+        except csv.Error:  # a carriage return, a NUL before Python 3.11
+            yield []

@@ -440,3 +440,107 @@ def test_a_restored_outbox_reads_records_again_under_the_same_item_ids(bridge, o
 def test_other_events_have_nothing_to_do_with_records(outbox):
     assert outbox.put([event(1)]) == 1
     assert outbox.position is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'"a"\r"b",x\n',
+        b"\0" * 512 + b"\n",
+        b'"' + b"a" * 140_000 + b'",x\n',
+        row(3).encode().replace(b"1699999003.25", b"1e400"),
+        row(3).encode().replace(b"1699999003.25", b"1e20"),
+    ],
+    ids=["a carriage return", "NULs", "a value that is too long", "no time", "the far future"],
+)
+def test_an_odd_line_is_passed_over_and_the_next_ones_are_read(bridge, line):
+    bridge.write(3)
+    with open(bridge.path, "ab") as file:
+        file.write(line)
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4]
+
+
+def test_what_nobody_thought_of_is_told_and_tried_again(bridge, monkeypatch, caplog):
+    monkeypatch.setattr("pbxlib.cdrfile.Backoff", lambda **_: Backoff(0.05, 0.1))
+    original, tries, done = bridge.outbox.put, [], threading.Event()
+
+    def put(*args, **named):
+        tries.append(1)
+        if len(tries) < 3:
+            raise ZeroDivisionError("nobody thought of this")
+        done.set()
+        return original(*args, **named)
+
+    monkeypatch.setattr(bridge.outbox, "put", put)
+    bridge.write(3)
+    bridge.file.start()
+    bridge.file.look()
+    assert done.wait(10)
+    bridge.file.stop()
+    assert bridge.delivered() == [3]
+    assert caplog.text.count("Traceback") == 1
+
+
+def test_a_unique_id_outside_utf8_is_known_from_event_and_file(bridge):
+    line = row(3).encode().replace(b'"1699999003.3"', b'"Z\xfcrich-1699999003.3"')
+    bridge.outbox.put(
+        bridge.items(cdr.from_row(next(csv.reader([line.decode("utf-8", "surrogateescape")]))))
+    )
+    with open(bridge.path, "ab") as file:
+        file.write(line)
+    bridge.file.read()
+    assert bridge.delivered() == [3]
+
+
+def test_a_file_that_came_back_from_a_backup_is_read_on(bridge):
+    shutil.copy2(bridge.path, bridge.path + ".restored")
+    os.replace(bridge.path + ".restored", bridge.path)
+    bridge.write(3)
+    bridge.file.read()
+    assert bridge.delivered() == [3]
+
+
+def test_another_path_begins_at_its_files_end(bridge):
+    os.rename(bridge.path, bridge.path[:-4] + "-elsewhere.csv")
+    bridge.path = bridge.path[:-4] + "-elsewhere.csv"
+    bridge.write(3)
+    bridge.file.follow(bridge.path, True)
+    bridge.file.read()
+    bridge.write(4)
+    bridge.file.read()
+    assert bridge.delivered() == [4]
+
+
+def test_a_file_that_is_rotated_between_look_and_open_is_read_at_the_next_try(bridge, monkeypatch):
+    bridge.write(3)
+    original = bridge.file._files
+
+    def files(kept):
+        found = original(kept)
+        os.rename(bridge.path, bridge.path + ".1")
+        bridge.write(4)
+        return found
+
+    monkeypatch.setattr(bridge.file, "_files", files)
+    with pytest.raises(OSError, match="rotated"):
+        bridge.file.read()
+    monkeypatch.undo()
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4]
+
+
+def test_after_a_line_that_was_torn_the_whole_ones_are_read_at_once(bridge):
+    with open(bridge.path, "a", encoding="utf-8") as file:
+        file.write(row(3)[:25])
+    bridge.write(4, 5)
+    bridge.file.read()
+    assert bridge.delivered() == [5]
+
+
+def test_a_value_that_holds_what_looks_like_a_record_is_one_value(bridge):
+    for number, text in enumerate([row(9), row(9).replace('"', ""), f'",{row(9)}'], 3):
+        bridge.write(number, UserField=f"two lines\n{text}")
+    bridge.file.read()
+    assert bridge.delivered() == [3, 4, 5]
