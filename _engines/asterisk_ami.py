@@ -30,7 +30,6 @@ Only one runs for a minion: a second one waits for the first to end.
 
 import logging
 import os
-import threading
 
 import salt.utils.event
 
@@ -38,7 +37,7 @@ try:
     from pbxlib import keyfile, pillar
     from pbxlib.bridge import Bridge
     from pbxlib.bus import BusWriter
-    from pbxlib.lock import EngineLock, leave_with_parent
+    from pbxlib.lock import EngineLock, leave_with, leave_with_parent
     from pbxlib.outbox import Outbox, sizes
 
     MISSING = None
@@ -88,7 +87,7 @@ def start():
         writer = BusWriter(lambda tag, data: mouth.fire_event(data, tag), __opts__["id"])
         bridge = Bridge(settings.current, secret, outbox, writer)
         settings.start()
-        threading.Thread(target=bridge.run, name="ami-bridge", daemon=True).start()
+        leave_with(bridge.run, "ami-bridge")
         while True:
             event = ear.get_event(
                 wait=0,

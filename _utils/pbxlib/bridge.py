@@ -254,7 +254,7 @@ class Bridge:
                 self.counters["stored"] += self._outbox.put(items)
                 if records:
                     self._cdr_file.heard(len(records), known=None not in records)
-            except OutboxError as error:
+            except Exception as error:
                 self._not_stored(items, error)
         if matched:
             self._bus.events(matched)
@@ -288,6 +288,7 @@ class Bridge:
             self._unsaid["lost"],
             self._unsaid["records"],
             error,
+            exc_info=not isinstance(error, OutboxError),
         )
         self._unsaid.clear()
 
@@ -295,7 +296,7 @@ class Bridge:
 
     def perform(self, request):
         """Perform an ``ami_action`` of the bus; the reply goes out as ``ami_reply/…``."""
-        headers = {key: value for key, value in request.items() if not key.startswith("_")}
+        headers = {key: value for key, value in request.items() if not str(key).startswith("_")}
         channel = headers.pop("reply_channel", None)
         timeout = headers.pop("timeout", None)
         as_list = headers.pop("as_list", None)

@@ -1,5 +1,5 @@
 """
-One engine a minion: an exclusive lock, and an end when the minion ends.
+One engine a minion: an exclusive lock, and an end when the minion ends or the engine's work does.
 
 A minion killed with ``-9`` leaves its engines running when systemd kills only the main process
 (``KillMode=process``), and a minion with several masters starts every engine once a master.
@@ -67,6 +67,20 @@ def leave_with_parent():
         log.warning("A minion that is killed will leave this engine running: %s", error)
         return
     threading.Thread(target=_await_end, args=(descriptor,), daemon=True).start()
+
+
+def leave_with(work, name):
+    """Do ``work()`` in a thread, and end this process (by SIGTERM) when it raises: Salt starts an
+    engine that has ended again, and knows nothing of a thread that has."""
+
+    def do():
+        try:
+            work()
+        except Exception:
+            log.critical("%s has failed: leaving, for Salt to start it again", name, exc_info=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=do, name=name, daemon=True).start()
 
 
 def _pidfd(pid):

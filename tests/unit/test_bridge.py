@@ -217,6 +217,33 @@ def test_bytes_outside_utf8_in_the_key_of_latest_by_lose_no_event(start, ami, bu
     assert bridge.counters["lost"] == 0
 
 
+def test_what_else_keeps_an_event_out_of_the_outbox_is_counted_and_said_too(
+    start, ami, bus, outbox, monkeypatch, caplog
+):
+    def put(*_, **__):
+        raise UnicodeEncodeError("utf-8", "\udcf6", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(outbox, "put", put)
+    bridge = start(resolved(ami))
+    bus.reached("connected")
+    ami.send(frame("Event: Newstate"))
+    bus.wait_for(lambda: bus.matched)
+    assert bridge.counters["lost"] == 1
+    assert "1 events for Odoo are lost" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_a_unique_id_outside_utf8_loses_nothing_of_its_read(start, ami, bus, outbox):
+    bridge = start(resolved(ami, events=["Newstate", "Cdr"]))
+    bus.reached("connected")
+    ami.send(
+        frame("Event: Newstate") + b"Event: Cdr\r\nUniqueID: Z\xfcrich-1.1\r\nSequence: 1\r\n\r\n"
+    )
+    bus.wait_for(lambda: len(bus.matched) == 2)
+    assert outbox.status()["depth"] == 2
+    assert bridge.counters["lost"] == 0
+
+
 def test_events_that_the_outbox_cannot_keep_are_counted_said_and_still_on_the_bus(
     start, ami, bus, outbox, caplog
 ):
@@ -377,6 +404,8 @@ def test_an_action_without_a_session_is_answered_with_the_reason(start, bus):
         {"Action": "Ping", "timeout": [1]},
         {"Action": "Ping", "ActionID": 7},
         {"Action": "Ping", "Variable": {"a": object()}},
+        {"Action": "Ping", 1: 2},
+        {"Action": "Ping", "ActionID": {"a": "b"}},
         {"Action": None},
         {},
         {"Action": "Originate", "Exten": 100},

@@ -94,3 +94,20 @@ def test_an_engine_leaves_when_its_minion_is_killed(python):
     parent.send_signal(signal.SIGKILL)
     # The child holds the other end of this pipe: it ends with the child.
     parent.communicate(timeout=10)
+
+
+FAILING = """
+import logging, signal
+from pbxlib.lock import leave_with
+logging.basicConfig()
+leave_with(lambda: 1 / 0, "the-bridge")
+signal.pause()
+"""
+
+
+def test_an_engine_whose_work_fails_says_why_and_leaves():
+    engine = process(FAILING)
+    said, _ = engine.communicate(timeout=10)
+    assert engine.returncode == -signal.SIGTERM
+    assert "the-bridge has failed" in said
+    assert "ZeroDivisionError" in said
