@@ -5,9 +5,12 @@ from tests.unit.items import event
 from pbxlib.outbox import Outbox
 
 
-def steps_of_a_batch(path, clock, rows):
-    """How many hundred steps SQLite's machine takes for two batches of 100, with a backlog."""
+def steps_of_a_batch(path, clock, rows, aside=0):
+    """How many hundred steps SQLite's machine takes for two batches of 100, with a backlog, and
+    with so many items set aside before it."""
     outbox = Outbox(path, clock=clock)
+    outbox.put([event(number) for number in range(aside)])
+    outbox._db.execute("UPDATE items SET failed = 1")
     outbox.put([event(number, keep=60 if number % 2 else None) for number in range(rows)])
     hundreds = 0
 
@@ -31,3 +34,9 @@ def test_a_batch_costs_the_same_whatever_waits_behind_it(tmp_path, clock):
     few = steps_of_a_batch(str(tmp_path / "few"), clock, 1_000)
     many = steps_of_a_batch(str(tmp_path / "many"), clock, 20_000)
     assert many < 1.2 * few
+
+
+def test_a_batch_costs_the_same_whatever_was_set_aside(tmp_path, clock):
+    none = steps_of_a_batch(str(tmp_path / "none"), clock, 1_000)
+    many = steps_of_a_batch(str(tmp_path / "many"), clock, 1_000, aside=20_000)
+    assert many < 1.2 * none
