@@ -138,9 +138,7 @@ def bus_event(tag, data):
     except SettingsError:
         # As in the engines, which say it: a fault leaves the last good map in force.
         settings = pillar.check(pillar.last_good(__opts__))
-    routes = EventMap.of(settings).bus_routes(tag, data)
-    event = dict(data, tag=tag)
-    items = [route.item(pattern, event) for pattern, route in routes if route.model]
+    items = EventMap.of(settings).bus_items(tag, data)
     if items:
         with _outbox() as box:
             box.put(items)

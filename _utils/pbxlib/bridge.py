@@ -34,6 +34,7 @@ EVENTS_ON = {"Action": "Events", "EventMask": "on"}
 MAX_ALONE = 20
 # The outcome of an asynchronous Originate: it goes on the bus for whoever waits for it.
 ALWAYS = frozenset({"OriginateResponse"})
+STATE = "asterisk/ami/state"
 
 
 class Bridge:
@@ -172,7 +173,8 @@ class Bridge:
         data = {"state": state, "gap": gap}
         if self._trouble:
             data["reason"] = self._trouble
-        self._bus.send("asterisk/ami/state", data)
+        self._store(self._map.bus_items(STATE, data))
+        self._bus.send(STATE, data)
 
     def configure(self, settings):
         """Use other settings. A changed map takes effect at once; changed AMI settings, or
@@ -249,13 +251,8 @@ class Bridge:
                 matched.append(event)
             items += self._items(event, routes)
         self.counters["matched"] += len(matched)
-        if items:
-            try:
-                self.counters["stored"] += self._outbox.put(items)
-                if records:
-                    self._cdr_file.heard(len(records), known=None not in records)
-            except Exception as error:
-                self._not_stored(items, error)
+        if self._store(items) and records:
+            self._cdr_file.heard(len(records), known=None not in records)
         if matched:
             self._bus.events(matched)
 
@@ -271,6 +268,17 @@ class Bridge:
                 item.update(record=record, id=cdr.item_id(record, route.path))
             items.append(item)
         return items
+
+    def _store(self, items):
+        """Put items into the outbox; whether they, being some, are there."""
+        if not items:
+            return False
+        try:
+            self.counters["stored"] += self._outbox.put(items)
+        except Exception as error:
+            self._not_stored(items, error)
+            return False
+        return True
 
     def _not_stored(self, items, error):
         """Call records can be read again, what else was in the read cannot."""

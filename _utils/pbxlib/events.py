@@ -297,3 +297,10 @@ class EventMap:
             for route in routes
             if route.matches(data)
         ]
+
+    def bus_items(self, tag, data):
+        """The outbox items of this bus event, ``tag`` among their data: one for each route that
+        leads to Odoo."""
+        event = dict(data, tag=tag)
+        routes = self.bus_routes(tag, data)
+        return [route.item(pattern, event) for pattern, route in routes if route.model]

@@ -70,6 +70,17 @@ def test_refresh_shows_the_pbx(house, notified):
     assert (shown["state"], shown["ami"]) == ("online", "connected")
 
 
+def test_the_servers_page_follows_its_asterisk(house):
+    def shows(state):
+        found = house.odoo("asterisk_plus.server", "read", ids=[house.server], fields=["state"])
+        return found[0]["state"] == state
+
+    house.run("pbx1", "systemctl", "stop", "asterisk")
+    house.await_that(lambda: shows("trouble"), "the page to say that Asterisk is away", 60)
+    house.run("pbx1", "systemctl", "start", "asterisk")
+    house.await_that(lambda: shows("online"), "the page to say that Asterisk is back", 60)
+
+
 def test_reload_reaches_asterisk(house, notified):
     press(house, "action_reload")
     notified("Asterisk has reloaded.")

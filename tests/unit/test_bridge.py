@@ -345,6 +345,20 @@ def test_after_a_break_it_connects_again_and_tells_how_long_it_heard_nothing(sta
     assert 0 <= gaps[1] <= gaps[2] < 10
 
 
+def test_of_the_states_that_wait_for_odoo_the_newest_is_kept(start, ami, bus, outbox):
+    found = resolved(ami)
+    route = {"model": "my.pbx", "method": "on_state", "latest_by": "tag"}
+    found["bus_events"] = {"asterisk/ami/*": [route], "salt/*": [ROUTE]}
+    start(found)
+    bus.reached("connected")
+    ami.peers[-1].close()
+    bus.reached("connected", "disconnected", "connected")
+    (item,) = outbox.open_batch(10, 1_000_000).items
+    assert (item["model"], item["method"]) == ("my.pbx", "on_state")
+    assert (item["data"]["tag"], item["data"]["state"]) == ("asterisk/ami/state", "connected")
+    assert outbox.status()["superseded"] == 2
+
+
 def test_the_gap_after_a_silence_begins_when_asterisk_was_last_heard(start, ami, bus):
     ami.answers["Ping"] = lambda peer, action: None
     start(resolved(ami, ping_interval=1))

@@ -51,6 +51,12 @@ def test_bus_events_match_by_glob():
     assert events.bus_routes("salt/minion/pbx1/stop", {}) == []
 
 
+def test_a_bus_event_has_its_tag_on_the_way_to_odoo():
+    events = EventMap(bus_events={"a/*": [ROUTE, {}]})
+    (item,) = events.bus_items("a/b", {"id": "pbx1"})
+    assert (item["name"], item["data"]) == ("a/*", {"id": "pbx1", "tag": "a/b"})
+
+
 def test_fields_choose_what_is_sent():
     found = route(fields=["Channel", "Absent"])
     item = found.item("Newstate", {"Event": "Newstate", "Channel": "PJSIP/1", "Secret": "x"})

@@ -23,7 +23,10 @@ class Event(models.Model):
     _order = "source, name, id"
 
     name = fields.Char(
-        required=True, help="The AMI event's name (Cdr), or the Salt tag's glob (salt/minion/*)."
+        required=True,
+        help="The AMI event's name (Cdr), or the glob of a Salt tag: salt/minion/*/start, "
+        "asterisk/ami/state, salt/job/*/ret/* (of asterisk:hub:job_returns in the hub's pillar), "
+        "and whatever a reactor gives asterisk.bus_event.",
     )
     source = fields.Selection(
         [("AMI", "Asterisk (AMI)"), ("Salt", "Salt bus")], required=True, default="AMI"

@@ -114,6 +114,14 @@ class Server(models.Model):
         self._ask_status(self.env.uid)
         return self._toast(self.env._("Asking the PBX how it is…"))
 
+    @api.model
+    @compat.private
+    def on_ami_state(self, event):
+        """Handler of ``asterisk/ami/state``: the bridge has found Asterisk, or lost it."""
+        require(self.env, AGENT)
+        self._of_agent()._ask_status()
+        return True
+
     def _ask_status(self, uid=None):
         for server in self.sudo().filtered("salt_api_url"):
             server.local_job(

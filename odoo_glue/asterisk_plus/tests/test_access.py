@@ -79,6 +79,7 @@ class TestAccess(PbxCase):
         for model, method, args in (
             ("asterisk_plus.call", "create_cdrs", ([],)),
             ("asterisk_plus.server", "on_minion_start", ({},)),
+            ("asterisk_plus.server", "on_ami_state", ({},)),
             ("asterisk_plus.server", "on_told", ([], {})),
             ("asterisk_plus.server", "on_status", ([], {})),
             ("asterisk_plus.server", "on_way_back", ([], {})),

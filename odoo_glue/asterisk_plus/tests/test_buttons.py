@@ -5,7 +5,7 @@ from odoo.exceptions import UserError
 from odoo.tests import tagged
 
 from .. import salt_api
-from .common import PbxCase, result
+from .common import PbxCase, event, result
 
 STATUS = {
     "asterisk": "22.10.1+dfsg",
@@ -79,15 +79,16 @@ class TestButtons(PbxCase):
         self.assertEqual((self.pbx1.state, self.pbx1.ami), ("trouble", "refused: wrong secret"))
         self.assertEqual(self.told, [(self.manager.id, "AMI: refused: wrong secret", True)])
 
-    def test_a_started_pbx_is_asked_how_it_is(self):
-        agent = self.env["asterisk_plus.server"].with_user(self.pbx1.user_id)
-        with self.salt() as asked:
-            agent.on_minion_start({"id": "pbx1.test"})
-            self.commit()
-        self.assertEqual(asked[0]["kwarg"]["fun"], "asterisk.status")
-        self.answer(asked[0]["kwarg"], STATUS)
-        self.assertEqual(self.told, [])
-        self.assertEqual(self.pbx1.channels, 3)
+    def test_a_pbx_that_started_or_lost_asterisk_is_asked_how_it_is(self):
+        for channels, handler in enumerate(("on_minion_start", "on_ami_state"), 1):
+            item = event("x", handler, "asterisk_plus.server", tag="any")
+            with self.subTest(handler), self.salt() as asked:
+                self.assertEqual(self.answers([{**item, "id": handler}]), {handler: ["done"]})
+                self.commit()
+                self.assertEqual([job["kwarg"]["fun"] for job in asked], ["asterisk.status"])
+                self.answer(asked[0]["kwarg"], {**STATUS, "channels": channels})
+                self.assertEqual(self.told, [])
+                self.assertEqual(self.pbx1.channels, channels)
 
     def broken(self, *answers):
         with self.salt(*answers), self.assertRaises(UserError) as caught:

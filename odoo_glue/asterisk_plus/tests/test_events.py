@@ -61,7 +61,7 @@ class TestEvents(PbxCase):
             latest_by="Channel",
             fields="Channel, Cause",
         )
-        self.add(name="asterisk/ami/state", source="Salt", batch=False)
+        self.add(name="salt/job/*/ret/*", source="Salt", batch=False)
         content = self.env["asterisk_plus.event"].with_user(self.pbx1.user_id).get_map()
         self.assertEqual(
             content["events"]["Test"],
@@ -79,7 +79,7 @@ class TestEvents(PbxCase):
             ],
         )
         self.assertEqual(
-            content["bus_events"]["asterisk/ami/state"],
+            content["bus_events"]["salt/job/*/ret/*"],
             [{"model": "asterisk_plus.call", "method": "create_cdrs"}],
         )
 
