@@ -27,7 +27,7 @@ try:
     from pbxlib import fresh
 
     fresh.forget()
-    from pbxlib import cli, pillar, transports
+    from pbxlib import cli, pillar, transports, unread
     from pbxlib.errors import CliError
     from pbxlib.settings import duration
 
@@ -87,24 +87,33 @@ def settings_valid(name):
     return _ret(name, True, "The pillar key asterisk has no faults")
 
 
-def reloaded(name):
+def reloaded(name, files=None):
     """
-    Reload a module of the running Asterisk. Always a change: meant for ``onchanges``.
+    Reload a module of the running Asterisk. Always a change, meant for ``onchanges``, unless
+    ``files`` are given.
 
     name
         What ``module reload`` takes, such as ``pbx_config.so`` or ``manager``; ``all`` for
         everything. ``res_pjsip.so`` stands for all of PJSIP.
+
+    files
+        Paths of what the module reads. It is reloaded only when a state of this run changed one of
+        them, or Asterisk has not read it since it was written: because a run was broken off, say.
 
     .. code-block:: yaml
 
         queues-in-force:
           asterisk.reloaded:
             - name: app_queue.so
-            - onchanges:
+            - files: [/etc/asterisk/queues.conf]
+            - require:
               - file: /etc/asterisk/queues.conf
     """
+    if files is not None and not _unread(files, _kept("reloads.json"), name):
+        return _ret(name, True, f"Asterisk has read what {name} reads")
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be reloaded", {"reloaded": name})
+    asked = time.time()
     try:
         text = _ask("module reload" if name == "all" else ("module", "reload", name))
         if "No such module" in text or "not properly initialized" in text:
@@ -128,7 +137,22 @@ def reloaded(name):
     if name == "manager":
         # Asterisk's reload leaves open sessions the rights that they logged in with.
         __salt__["event.fire"]({}, "asterisk/ami/reconnect")
+    try:
+        unread.note(_kept("reloads.json"), name, asked)
+    except OSError as error:
+        return _ret(name, False, f"{name} was reloaded, which cannot be noted: {error}")
     return _ret(name, True, text.strip() or f"{name} was reloaded", {"reloaded": name})
+
+
+def _unread(files, record=None, module=None):
+    """Those of ``files`` that this run changed, or would under test, or that Asterisk has not read.
+
+    ``watch`` would not do: the run that brings this module to the minion takes it for ``require``.
+    """
+    changed = {state["name"] for state in __running__.values() if state.get("changes")}
+    return changed.intersection(files) or unread.unread(
+        files, lambda: cli.started(__salt__["cmd.run_all"]), record, module
+    )
 
 
 def _went_well(line):
@@ -174,9 +198,10 @@ def _limit(wait):
     return seconds
 
 
-def restarted(name="asterisk", wait=60, then="pending"):
+def restarted(name="asterisk", wait=60, then="pending", files=None, transports_of=None):
     """
-    Restart Asterisk without dropping a call. Always a change: meant for ``onchanges``.
+    Restart Asterisk without dropping a call. Always a change, meant for ``onchanges``, unless
+    ``files`` or ``transports_of`` is given.
 
     At once when no channel is up. Else Asterisk is told to restart by itself as soon as the last
     channel has ended (``core restart when convenient``; calls that come meanwhile are taken), and
@@ -192,15 +217,28 @@ def restarted(name="asterisk", wait=60, then="pending"):
         What becomes of it after that. ``pending``: the order stands, Asterisk restarts when the
         last channel has ended, and the state says so. ``now``: the calls are dropped.
 
+    files
+        Paths of what Asterisk reads at its start. It is restarted only when a state of this run
+        changed one of them, or it was written after the start.
+
+    transports_of
+        Path of ``pjsip.conf``: it is restarted, too, when that has transports that are not in
+        force (:py:func:`transports_current`).
+
     .. code-block:: yaml
 
         asterisk-with-new-options:
           asterisk.restarted:
             - name: asterisk
             - wait: 5m
-            - onchanges:
+            - files: [/etc/asterisk/asterisk.conf]
+            - require:
               - file: /etc/asterisk/asterisk.conf
     """
+    if files is not None or transports_of is not None:
+        differ = transports_of and transports_current(transports_of)["changes"]
+        if not differ and not _unread(files or ()):
+            return _ret(name, True, "Asterisk started with what it reads at its start")
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be restarted", {"restarted": name})
     if then not in ("pending", "now"):
@@ -219,7 +257,7 @@ def restarted(name="asterisk", wait=60, then="pending"):
         left = max(told + seconds - time.time(), 0 if began else 10)
         if cli.until(lambda: (cli.started(__salt__["cmd.run_all"]) or 0) >= told, left, 0.5):
             _ask("core waitfullybooted")
-            transports.restarted(_record())
+            transports.restarted(_kept("transports.json"))
             said = f"{name} was restarted when its {channels} channels had ended"
             return _ret(name, True, said, {"restarted": name})
         channels = cli.channels(__salt__["cmd.run_all"])
@@ -244,14 +282,14 @@ def _restart(name, comment):
     if not went:
         return _ret(name, False, f"The service {name} did not restart: see its log")
     try:
-        transports.restarted(_record())
+        transports.restarted(_kept("transports.json"))
     except OSError as error:
         return _ret(name, False, f"{comment}, which cannot be noted: {error}")
     return _ret(name, True, comment, {"restarted": name})
 
 
-def _record():
-    return os.path.join(pillar.folder(__opts__), "transports.json")
+def _kept(name):
+    return os.path.join(pillar.folder(__opts__), name)
 
 
 def transports_current(name="/etc/asterisk/pjsip.conf"):
@@ -281,7 +319,7 @@ def transports_current(name="/etc/asterisk/pjsip.conf"):
     if began is None:
         return _ret(name, True, "Asterisk does not run: it will start with the file's transports")
     try:
-        differ = transports.differ(name, _record(), began, keep=not __opts__["test"])
+        differ = transports.differ(name, _kept("transports.json"), began, keep=not __opts__["test"])
     except (OSError, ValueError) as error:
         return _ret(name, False, f"{name} cannot be compared: {error}")
     if not differ:
@@ -350,20 +388,37 @@ def minion_current(name="salt-minion", packages=("pyst2",)):
     changes = {"restarted": name, "newer than the minion": newer}
     if __opts__["test"]:
         return _ret(name, None, f"{name} would be restarted", changes)
+    return _restart_minion(name, changes)
+
+
+def minion_restarted(name="salt-minion"):
+    """
+    Restart the minion in the background, after this run has returned its result. Always a change:
+    meant for ``onchanges``, with ``order: last``.
+
+    name
+        Its service.
+
+    .. code-block:: yaml
+
+        engines-are-gone:
+          asterisk.minion_restarted:
+            - order: last
+            - onchanges:
+              - file: /etc/salt/minion.d/engines.conf
+    """
+    if __opts__["test"]:
+        return _ret(name, None, f"{name} would be restarted", {"restarted": name})
+    return _restart_minion(name, {"restarted": name})
+
+
+def _restart_minion(name, changes):
     salt_call = salt.utils.path.which("salt-call") or os.path.join(
         os.path.dirname(sys.executable), "salt-call"
     )
-    __salt__["cmd.run_bg"](
-        [
-            salt_call,
-            "--local",
-            "--config-dir",
-            os.path.dirname(__opts__["conf_file"]),
-            "service.restart",
-            name,
-        ],
-        python_shell=False,
-    )
+    folder = os.path.dirname(__opts__["conf_file"])
+    command = [salt_call, "--local", "--config-dir", folder, "service.restart", name]
+    __salt__["cmd.run_bg"](command, python_shell=False)
     return _ret(name, True, f"{name} restarts after this run", changes)
 
 

@@ -27,7 +27,7 @@ try:
 
     fresh.forget()
     from pbxlib import faults, jumps, messages, references, trial
-    from pbxlib.confset import ConfSet
+    from pbxlib.confset import ConfSet, on_disk, text_of
     from pbxlib.errors import TrialError
 
     MISSING = None
@@ -36,9 +36,6 @@ except ImportError as error:
 
 __virtualname__ = "asterisk"
 
-# Certificates and keys are named by their own paths: no copy of them is made.
-_NOT_READ = (".pem", ".key", ".crt", ".csr", ".p12")
-_LARGEST = 4 * 1024 * 1024
 _MOST_LINES = 25
 
 
@@ -97,7 +94,7 @@ def config_tested(
     """
     ret = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        before = _on_disk(name)
+        before = on_disk(name)
         after, problems = dict(before), []
         for file in files:
             text, problem = _rendered(os.path.join(name, file), source, file)
@@ -126,25 +123,6 @@ def config_tested(
     return ret
 
 
-def _on_disk(etc):
-    """Name, relative to ``etc``, to text of what Asterisk may read there."""
-    texts = {}
-    for folder, _, names in os.walk(etc):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith(_NOT_READ) or not os.path.isfile(path):
-                continue
-            if os.stat(path).st_size <= _LARGEST:
-                texts[os.path.relpath(path, etc)] = _text(path)
-    return texts
-
-
-def _text(path):
-    # Ends of lines as they are: a file with others differs.
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
-
-
 def _rendered(path, source, file):
     """``(text, None)`` of the file that ``file.managed`` would write, or ``(None, why not)``."""
     draft, _, comment = __salt__["file.get_managed"](
@@ -162,9 +140,10 @@ def _rendered(path, source, file):
         defaults=None,
     )
     if comment or not draft:
-        return None, comment or f"{path}: {source} could not be rendered"
+        # After the first line comes the template.
+        return None, comment.split("\n", 1)[0] or f"{path}: {source} could not be rendered"
     try:
-        return _text(draft), None
+        return text_of(draft), None
     finally:
         os.unlink(draft)
 

@@ -1,6 +1,7 @@
 # Takes away what this formula put on a PBX: its files, engines, account and secrets, and Asterisk
 # when the formula installed it. Call records, voicemail, logs and what waits for Odoo stay, and
-# so do the user that owns them and the packages that builds need, which others may need, too.
+# so do the user that owns them and packages that others may need, too: those for builds, logrotate,
+# EPEL's, and the Python packages in Salt's Python.
 {%- from 'asterisk-formula/map.jinja' import account_file, asterisk, builds, config, downloads,
       sounds with context %}
 {%- set etc = salt['file.dirname'](opts.conf_file) %}
@@ -72,8 +73,10 @@ asterisk-clean-files:
 {%- for file in config if method != 'none' or file != account_file %}
       - {{ asterisk.etc }}/{{ file }}
 {%- endfor %}
-{%- for name in ['ami'] + (asterisk.endpoints | list | map('regex_replace', '^', 'endpoint-') | list) %}
-      - {{ etc }}/asterisk/{{ name }}
+      # The secrets that were made here, and the pillar and the reloads that are remembered.
+      - {{ etc }}/asterisk
+{%- for name in ['settings', 'transports', 'reloads'] %}
+      - {{ salt['file.join'](opts.cachedir, 'asterisk', name ~ '.json') }}
 {%- endfor %}
       - {{ etc }}/minion.d/asterisk.conf
 {%- if method != 'none' %}
@@ -95,9 +98,8 @@ asterisk-clean-account:
 
 asterisk-clean-minion:
   # As in the bridge: the restart is made after this run has returned.
-  cmd.run:
-    - name: {{ salt['cmd.which']('salt-call') }} --local service.restart salt-minion
-    - bg: true
+  asterisk.minion_restarted:
+    - name: salt-minion
     - order: last
     - onchanges:
       - file: asterisk-clean-files

@@ -35,15 +35,16 @@ asterisk-service:
 asterisk-reload-{{ module }}:
   asterisk.reloaded:
     - name: {{ module }}
+    # What a run wrote that was then broken off is put in force by the next one.
+    - files:
+{%-   for file in apply[module] %}
+      - {{ salt['file.join'](asterisk.etc, file) }}
+{%-   endfor %}
     - require:
       - sls: asterisk-formula.config
 {%-   if asterisk.install.method != 'none' %}
       - service: asterisk-service
 {%-   endif %}
-    - onchanges:
-{%-   for file in apply[module] %}
-      - file: asterisk-{{ file }}
-{%-   endfor %}
 {%- endfor %}
 
 {%- if 'pjsip.conf' in config %}
@@ -56,26 +57,27 @@ asterisk-transports:
       - asterisk: asterisk-reload-{{ files['pjsip.conf'].apply }}
 {%- endif %}
 
-{%- if 'restart' in apply or 'pjsip.conf' in config %}
+{%- set at_start = [] %}
+{%- for file in apply.get('restart', []) %}
+{%-   do at_start.append(salt['file.join'](asterisk.etc, file)) %}
+{%- endfor %}
+{%- if asterisk.install.method == 'source' %}
+{%-   do at_start.append('/etc/systemd/system/' ~ asterisk.service ~ '.service') %}
+{%- endif %}
+{%- if at_start or 'pjsip.conf' in config %}
 
 asterisk-restart:
   asterisk.restarted:
     - name: {{ asterisk.service }}
     - wait: {{ asterisk.restart.wait | json }}
     - then: {{ asterisk.restart.then | json }}
+    - files: {{ at_start | json }}
+{%-   if 'pjsip.conf' in config %}
+    - transports_of: {{ asterisk.etc }}/pjsip.conf
+{%-   endif %}
     - require:
       - sls: asterisk-formula.config
-{%-   for module in apply if module != 'restart' %}
-      - asterisk: asterisk-reload-{{ module }}
-{%-   endfor %}
-    - onchanges:
-{%-   for file in apply.get('restart', []) %}
-      - file: asterisk-{{ file }}
-{%-   endfor %}
 {%-   if 'pjsip.conf' in config %}
       - asterisk: asterisk-transports
-{%-   endif %}
-{%-   if asterisk.install.method == 'source' %}
-      - file: asterisk-unit
 {%-   endif %}
 {%- endif %}

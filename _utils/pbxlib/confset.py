@@ -1,5 +1,5 @@
 """
-All of a PBX's configuration files together, no I/O: ``#include`` followed, and each line's origin.
+All of a PBX's configuration files together: ``#include`` followed, and each line's origin.
 
 Asterisk reads an included file as if its lines stood in place of the ``#include``, so that it can
 add to a section of the file around it. :meth:`ConfSet.load` does the same.
@@ -16,6 +16,28 @@ from pbxlib.conf import Conf
 
 # Deeper than anyone nests on purpose: a file that includes itself ends here, as in Asterisk.
 DEEPEST = 10
+# Certificates and keys are named by their own paths: no copy of them is made.
+_NOT_READ = (".pem", ".key", ".crt", ".csr", ".p12")
+_LARGEST = 4 * 1024 * 1024
+
+
+def on_disk(etc):
+    """Name, relative to the folder ``etc``, to text of what Asterisk may read there."""
+    texts = {}
+    for folder, _, names in os.walk(etc):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.endswith(_NOT_READ) or not os.path.isfile(path):
+                continue
+            if os.stat(path).st_size <= _LARGEST:
+                texts[os.path.relpath(path, etc)] = text_of(path)
+    return texts
+
+
+def text_of(path):
+    """A file's text, ends of lines as they are; bytes that are no UTF-8 are carried through."""
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return file.read()
 
 
 class Place(NamedTuple):

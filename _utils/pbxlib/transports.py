@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 
-from pbxlib.conf import Conf
+from pbxlib.confset import ConfSet, on_disk
 
 KINDS = ("transport", "system")
 # Asterisk, 16 too, takes these at a reload: all of a transport but protocol, bind, TLS, TCP, ToS
@@ -30,10 +30,10 @@ TRUE = ("yes", "true", "y", "t", "1", "on")
 SLACK = 5
 
 
-def sections(text):
+def sections(conf):
     """``type name`` -> hash of its settings, for what a reload may not put in force."""
     found = {}
-    for section in Conf(text).effective():
+    for section in conf.effective():
         kind = (section.get("type") or "").lower()
         if section.template or kind not in KINDS:
             continue
@@ -49,17 +49,17 @@ def sections(text):
 
 
 def differ(path, record, began, keep=True):
-    """The sections of the .conf file ``path`` that need a restart, a sorted list of ``type name``.
+    """The sections of the .conf file ``path``, and of what it includes, that need a restart: a
+    sorted list of ``type name``.
 
     ``record`` is the file of what Asterisk, which started at ``began`` (epoch seconds), runs
     with; it is written anew unless ``keep`` is false. Raises ``OSError``.
     """
-    try:
-        with open(path, "rb") as file:
-            now = sections(file.read().decode("utf-8", "surrogateescape"))
-            written = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
-        now, written = {}, began
+    etc, name = os.path.split(path)
+    loaded = ConfSet(on_disk(etc), etc).load(name)
+    now = sections(loaded.conf)
+    files = {os.path.join(etc, place.file) for place in loaded.origins}
+    written = max((os.stat(file).st_mtime for file in files if os.path.exists(file)), default=began)
     known = _load(record)
     # Asterisk tells its uptime in whole seconds.
     same_since = written <= began - 1

@@ -172,6 +172,22 @@ def test_what_was_changed_by_hand_is_told_and_put_right_and_other_files_stay(pbx
     assert ":5060" not in pbx.run("ss", "-lun").stdout
 
 
+def test_what_was_written_and_not_put_in_force_is_made_up_for(pbx):
+    apply(pbx)
+    # As after an apply that ended between the file and its reload.
+    pbx.run("sed", "-i", "s/^strategy = .*/strategy = random/", "/etc/asterisk/queues.conf")
+    pbx.console("module reload app_queue.so")
+    apply(pbx, "config")
+    assert "random" in pbx.console("queue show lab-support")
+    assert changed(apply(pbx)) == {"asterisk-reload-app_queue.so"}
+    assert "ringall" in pbx.console("queue show lab-support")
+    assert changed(apply(pbx)) == set()
+
+    pbx.run("touch", "/etc/asterisk/modules.conf", "/etc/asterisk/asterisk.conf")
+    assert changed(apply(pbx)) == {"asterisk-restart"}
+    assert changed(apply(pbx)) == set()
+
+
 def test_the_states_alone_act_on_a_real_asterisk_once(pbx):
     pbx.console("database deltree CFU")
     pbx.console("database put CFU 102 0123")

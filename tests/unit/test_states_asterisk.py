@@ -46,6 +46,7 @@ def states(tmp_path):
         "cachedir": str(tmp_path / "cache"),
     }
     module.__salt__ = {}
+    module.__running__ = {}
     return module
 
 
@@ -210,6 +211,81 @@ def test_all_of_pjsip_is_reloaded_that_is_there(states):
     assert not [command for command in console.asked if command.startswith("pjsip")]
 
 
+def test_files_that_were_written_and_not_reloaded_are_made_up_for(states, tmp_path):
+    file = tmp_path / "queues.conf"
+    file.touch()
+    console = asterisk(
+        states,
+        core_show_uptime="System uptime: 3600",
+        module_reload=["No such module", "Module 'app_queue.so' reloaded successfully."],
+        module_load="Unable to load module",
+    )
+    files = [str(file), str(tmp_path / "queuerules.conf")]
+    assert states.reloaded("app_queue.so", files=files)["result"] is False
+    assert states.reloaded("app_queue.so", files=files)["changes"] == {"reloaded": "app_queue.so"}
+    again = states.reloaded("app_queue.so", files=files)
+    assert (again["result"], again["changes"]) == (True, {})
+    assert console.asked.count("module reload app_queue.so") == 2
+
+    file.touch()
+    states.__opts__["test"] = True
+    assert states.reloaded("app_queue.so", files=files)["result"] is None
+
+
+@pytest.mark.parametrize("uptime", ["System uptime: 0", None], ids=["just now", "not yet"])
+def test_what_asterisk_reads_when_it_starts_needs_no_reload(states, tmp_path, uptime):
+    file = tmp_path / "queues.conf"
+    file.touch()
+    asterisk(states, **({"core_show_uptime": uptime} if uptime else {}))
+    for ret in (
+        states.reloaded("app_queue.so", files=[str(file)]),
+        states.restarted("asterisk", files=[str(file)]),
+    ):
+        assert (ret["result"], ret["changes"]) == (True, {})
+
+
+def test_a_restart_that_was_missed_is_made_up_for(states, tmp_path):
+    file = tmp_path / "modules.conf"
+    file.touch()
+    answers = {"core_show_channels": "0 active channels", "core_show_uptime": "System uptime: 60"}
+    asterisk(states, **answers)
+    states.__salt__["service.restart"] = lambda name: True
+    ret = states.restarted("asterisk", files=[str(file)])
+    assert ret["changes"] == {"restarted": "asterisk"}
+    os.utime(file, (1000, 1000))
+    assert states.restarted("asterisk", files=[str(file)])["changes"] == {}
+
+
+def test_a_file_that_this_run_changed_is_put_in_force(states):
+    # Under test it would be changed only.
+    states.__running__ = {"a": {"name": "/x/cdr.conf", "changes": {"diff": "..."}, "result": None}}
+    asterisk(
+        states,
+        module_reload="Module 'cdr' reloaded successfully.",
+        core_show_channels="0 active channels",
+        core_show_uptime="System uptime: 0",
+    )
+    states.__salt__["service.restart"] = lambda name: True
+    for test in (True, False):
+        states.__opts__["test"] = test
+        assert states.reloaded("cdr", files=["/x/cdr.conf"])["changes"] == {"reloaded": "cdr"}
+        ret = states.restarted("asterisk", files=["/x/cdr.conf"])
+        assert ret["changes"] == {"restarted": "asterisk"}
+        assert states.reloaded("cel", files=["/x/cel.conf"])["changes"] == {}
+
+
+def test_the_minion_is_restarted_by_its_own_salt_and_not_under_test(states):
+    started = []
+    states.__salt__["cmd.run_bg"] = lambda command, python_shell: started.append(command)
+    states.__opts__["test"] = True
+    assert states.minion_restarted()["result"] is None
+    assert started == []
+    states.__opts__["test"] = False
+    assert states.minion_restarted()["changes"] == {"restarted": "salt-minion"}
+    assert started[0][0].endswith("salt-call")
+    assert os.path.dirname(states.__opts__["conf_file"]) in started[0]
+
+
 def transports(states, tmp_path, text, uptime):
     """What is said of a pjsip.conf that is written now, by an Asterisk that is up for so long."""
     file = tmp_path / "pjsip.conf"
@@ -238,6 +314,16 @@ def test_a_changed_transport_is_told_until_asterisk_has_restarted(states, tmp_pa
         ret = transports(states, tmp_path, changed, 3600)
         assert ret["changes"] == {"not in force": ["transport udp"]}
     assert transports(states, tmp_path, changed, 0)["changes"] == {}
+
+
+def test_a_transport_in_an_included_file_is_looked_at(states, tmp_path, old_file):
+    more = tmp_path / "more.conf"
+    more.write_text("[tls]\ntype = transport\nprotocol = tls\nbind = 0.0.0.0:5061\n")
+    text = UDP + "#include more.conf\n"
+    assert transports(states, tmp_path, text, 3600)["changes"] == {}
+    more.write_text(more.read_text().replace("5061", "5081"))
+    ret = transports(states, tmp_path, text, 3600)
+    assert ret["changes"] == {"not in force": ["transport tls"]}
 
 
 def test_a_removed_transport_goes_on_listening(states, tmp_path, old_file):
@@ -274,9 +360,11 @@ def test_a_restart_right_after_the_start_is_told_from_it(states, tmp_path):
     # A new host: the file was written in the second in which Asterisk started.
     assert transports(states, tmp_path, UDP, 0)["changes"] == {"not in force": ["transport udp"]}
     states.__salt__["service.restart"] = lambda name: True
-    asterisk(states, core_show_channels="0 active channels")
-    assert states.restarted()["changes"] == {"restarted": "asterisk"}
+    asterisk(states, core_show_channels="0 active channels", core_show_uptime="System uptime: 0")
+    needed = {"files": [], "transports_of": str(tmp_path / "pjsip.conf")}
+    assert states.restarted(**needed)["changes"] == {"restarted": "asterisk"}
     assert transports(states, tmp_path, UDP, 0)["changes"] == {}
+    assert states.restarted(**needed)["changes"] == {}
 
 
 def test_looking_under_test_is_not_kept(states, tmp_path, old_file):
