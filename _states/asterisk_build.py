@@ -88,6 +88,36 @@ def present(name, tarball, configure=(), menuselect=(), externals=None):
     return _ret(name, True, f"{name} was built in {seconds} s", {"built": name})
 
 
+def verified(name, checksum):
+    """
+    Fail unless a file has this checksum; never changes anything.
+
+    ``file.managed`` looks at ``source_hash`` for addresses and paths, not for files of the master.
+
+    name
+        The file.
+    checksum
+        ``sha256=`` and 64 hex digits, or the same of SHA-384 or SHA-512.
+
+    .. code-block:: yaml
+
+        tarball-is-the-one:
+          asterisk_build.verified:
+            - name: /usr/src/asterisk-22.10.1.tar.gz
+            - checksum: sha256=0000000000000000000000000000000000000000000000000000000000000000
+    """
+    if __opts__["test"] and not os.path.exists(name):
+        return _ret(name, True, f"{name} is not there yet")
+    try:
+        algorithm, _, wanted = checksum.partition("=")
+        found = __salt__["file.get_hash"](name, algorithm)
+    except (CommandExecutionError, OSError, ValueError) as error:
+        return _ret(name, False, f"The checksum of {name} cannot be told: {error}")
+    if found != wanted:
+        return _ret(name, False, f"{name} has the checksum {algorithm}={found}, not {checksum}")
+    return _ret(name, True, f"{name} has the checksum {checksum}")
+
+
 def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays=5):
     """
     Put a build in force, or go back to the one before it when Asterisk does not stay up with it.
@@ -120,7 +150,11 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
     """
     before = build.current(os.path.dirname(name))
     if before == name:
-        return _ret(name, True, f"The build {name} is in force")
+        runs = _other_build(name, service)
+        if runs is None:
+            return _ret(name, True, f"The build {name} is in force")
+        # A run was broken off after the link was moved.
+        before = runs
     failed = build.failure(name)
     if failed:
         path, words = failed
@@ -165,6 +199,14 @@ def current(name, service="asterisk", wait=60, then="pending", seconds=60, stays
     if worse is not None:
         return _ret(name, False, f"{words} {before} is in force again and does not start: {worse}")
     return _ret(name, False, f"{words} {before} is in force again and runs.")
+
+
+def _other_build(name, service):
+    """Another build than ``name`` beside it that the service runs, ``None`` when there is none."""
+    program = _program(service) or ""
+    prefix = program.removesuffix("/sbin/asterisk")
+    beside = os.path.dirname(prefix) == os.path.dirname(name)
+    return prefix if prefix != name and beside and os.path.exists(program) else None
 
 
 def _binary(prefix):

@@ -138,7 +138,7 @@ def _pairs(given, where):
         if isinstance(item, dict):
             for section, body in item.items():
                 yield str(section), body
-        elif where == "absent" and item is not None:
+        elif where == "absent" and isinstance(given, list) and item is not None:
             yield str(item), None
         else:
             raise ConfError(f"{where}: write a mapping of sections, or a list of such mappings")
@@ -150,7 +150,7 @@ def _texts(section, key, value):
         return []
     if isinstance(value, dict):
         raise ConfError(f"{section}: {key}: a mapping has no form in a .conf file")
-    values = value if isinstance(value, list) else [value]
+    values = [v for v in value if v is not None] if isinstance(value, list) else [value]
     return [{True: "yes", False: "no"}[v] if isinstance(v, bool) else str(v) for v in values]
 
 

@@ -60,11 +60,19 @@ asterisk-{{ file }}:
     - marker_end: {{ marker_end | json }}
     - append_if_not_found: true
     - backup: false
+    # Under test=True it may not be there.
+    - onlyif:
+      - fun: file.file_exists
+        path: {{ path }}
 {%-   else %}
   file.managed:
     - user: root
     - group: {{ asterisk.group }}
     - mode: '0640'
+{%-     if '/' in file %}
+    - makedirs: true
+    - dir_mode: '0750'
+{%-     endif %}
 {%-   endif %}
     - name: {{ path }}
     - source: {{ source }}

@@ -11,6 +11,10 @@
 {%- set cert = hub.tls.cert or salt['file.join'](home, 'salt-api.crt') %}
 {%- set key = hub.tls.key or salt['file.join'](home, 'salt-api.key') %}
 {%- set names = hub.tls.names or [grains.fqdn, grains.host, grains.id, 'localhost'] %}
+{%- set alternatives = [] %}
+{%- for name in names | unique %}
+{%-   do alternatives.append(('IP:' if name | is_ip else 'DNS:') ~ name) %}
+{%- endfor %}
 {%- set synced = 'asterisk.settings_errors' in salt %}
 
 include:
@@ -55,7 +59,7 @@ asterisk-hub-certificate:
     - name: {{ cert }}
     - signing_private_key: {{ key }}
     - CN: {{ names | first | json }}
-    - subjectAltName: {{ names | unique | map('regex_replace', '^', 'DNS:') | list | json }}
+    - subjectAltName: {{ alternatives | json }}
     - basicConstraints: critical, CA:FALSE
     - keyUsage: critical, digitalSignature
     - extendedKeyUsage: serverAuth
@@ -107,7 +111,7 @@ asterisk-hub-master-conf:
     - source: salt://asterisk-formula/files/master.conf
     - template: jinja
     - context:
-        hub: {{ hub | json }}
+        hub: {{ dict(hub, password=none) | json }}
         home: {{ home | json }}
         cert: {{ cert | json }}
         key: {{ key | json }}

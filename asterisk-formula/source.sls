@@ -30,24 +30,29 @@ asterisk-user:
     - shell: /usr/sbin/nologin
     - usergroup: true
 
-{%- for external in externals if external is mapping and external.get('url') %}
+{#- A file by its address and its checksum, which Salt by itself does not look at for salt://. #}
+{%- macro download(id, path, given, needed_by) %}
 
-asterisk-external-{{ loop.index }}:
+{{ id }}:
   file.managed:
-    - name: {{ downloads }}/externals/{{ salt['file.basename'](external.url) }}
-    - source: {{ external.url | json }}
-    - source_hash: {{ external.get('checksum', '') | json }}
+    - name: {{ path }}
+    - source: {{ given.get('url', '') | json }}
+    - source_hash: {{ given.get('checksum', '') | json }}
     - makedirs: true
+  asterisk_build.verified:
+    - name: {{ path }}
+    - checksum: {{ given.get('checksum', '') | json }}
+    - require:
+      - file: {{ id }}
+      - id: asterisk-extensions
     - require_in:
-      - asterisk_build: asterisk-build
+      - asterisk_build: {{ needed_by }}
+{%- endmacro %}
+{%- for external in externals if external is mapping and external.get('url') %}
+{{- download('asterisk-external-' ~ loop.index,
+      downloads ~ '/externals/' ~ salt['file.basename'](external.url), external, 'asterisk-build') }}
 {%- endfor %}
-
-asterisk-tarball:
-  file.managed:
-    - name: {{ downloads }}/tarball
-    - source: {{ source.get('url', '') | json }}
-    - source_hash: {{ source.get('checksum', '') | json }}
-    - makedirs: true
+{{- download('asterisk-tarball', downloads ~ '/tarball', source, 'asterisk-build') }}
 
 asterisk-build:
   asterisk_build.present:
@@ -58,7 +63,6 @@ asterisk-build:
     - externals: {{ downloads }}/externals
     - require:
       - pkg: asterisk-build-packages
-      - file: asterisk-tarball
       - id: asterisk-extensions
 
 asterisk-program:
@@ -91,20 +95,14 @@ asterisk-folders:
       - asterisk_build: asterisk-build
 
 {%- for sound in sounds %}
-
-asterisk-sounds-{{ loop.index }}-archive:
-  file.managed:
-    - name: {{ sound.archive }}
-    - source: {{ sound.url | json }}
-    - source_hash: {{ sound.checksum | json }}
-    - makedirs: true
+{{- download('asterisk-sounds-' ~ loop.index ~ '-archive', sound.archive, sound,
+      'asterisk-sounds-' ~ loop.index) }}
 
 asterisk-sounds-{{ loop.index }}:
   asterisk_build.sounds_present:
     - name: {{ sound.folder }}
     - archive: {{ sound.archive }}
     - require:
-      - file: asterisk-sounds-{{ loop.index }}-archive
       - file: asterisk-folders
 {%- endfor %}
 

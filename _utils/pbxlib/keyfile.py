@@ -43,7 +43,12 @@ def get(folder, name):
     return read(folder, name)
 
 
+def can_name(name):
+    """Whether a secret may have this name, which becomes a file's."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None
+
+
 def _path(folder, name):
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+    if not can_name(name):
         raise SettingsError([f"{name!r} cannot name a secret: use letters, digits, . _ and -"])
     return os.path.join(folder, name)

@@ -18,7 +18,7 @@ import os
 import tempfile
 from urllib.parse import urlsplit
 
-from pbxlib import sources
+from pbxlib import shapes, sources
 from pbxlib.errors import SettingsError
 
 FOREVER = None
@@ -299,6 +299,7 @@ def resolve(pillar):
     settings = _section(SCHEMA, pillar if pillar is not None else {}, "asterisk", problems)
     if not problems:
         problems += sources.problems(settings["install"])
+        problems += shapes.problems(settings)
         problems += _console_problems(settings["console"])
     if problems:
         raise SettingsError(problems)

@@ -42,6 +42,30 @@ def test_a_list_of_mappings_keeps_order_and_raw_lines_stay_as_they_are(host):
     ]
 
 
+def test_null_takes_a_file_of_the_defaults_away(host):
+    host.set_pillar({"config": {"cdr.conf": None, "cel.conf": None}})
+    names = host.low("asterisk-formula.config")
+    assert "asterisk-cdr_custom.conf" in names
+    assert not {"asterisk-cdr.conf", "asterisk-cel.conf"} & set(names)
+
+
+def test_null_is_as_if_it_was_not_set_where_it_is_no_files_section(host):
+    nothing = dict.fromkeys(("username", "read", "write", "port"))
+    host.set_pillar(
+        {
+            "ami": nothing,
+            "install": {"method": None, "packages": None, "source": None},
+            "restart": {"wait": None},
+            "hub": {"tls": {"names": None}},
+        }
+    )
+    assert host.call("asterisk.settings_errors") == []
+    assert "[salt]" in body(host.conf("manager.conf"))
+    low = host.low("asterisk-formula")
+    assert low["asterisk-package"]["pkgs"] == ["asterisk"]
+    assert low["asterisk-restart"]["wait"] == 60
+
+
 def test_sections_of_one_name_are_written_as_often_as_they_are_listed(host):
     host.set_pillar({"config": {"y.conf": [{"x": {"type": "aor"}}, {"x": {"type": "auth"}}]}})
     assert body(host.conf("y.conf")) == ["[x]", "type = aor", "[x]", "type = auth"]

@@ -68,6 +68,12 @@ def test_odoo_may_start_two_runners(runner_allowed):
     assert runner_allowed("salt.cmd") is False
 
 
+def test_the_certificate_is_for_names_and_for_addresses(host):
+    host.set_pillar({"hub": {"tls": {"names": ["hub.example.com", "192.0.2.5", "2001:db8::5"]}}})
+    names = host.low("asterisk-formula.hub")["asterisk-hub-certificate"]["subjectAltName"]
+    assert names == ["DNS:hub.example.com", "IP:192.0.2.5", "IP:2001:db8::5"]
+
+
 def test_salt_api_opens_no_other_client(conf):
     assert conf["netapi_enable_clients"] == ["runner"]
     assert conf["rest_cherrypy"]["ssl_crt"] == "/c"

@@ -139,6 +139,31 @@ def test_a_tarball_with_another_checksum_is_refused(host, tmp_path):
         assert kept.exists() == result
 
 
+def test_a_file_of_the_masters_with_another_checksum_is_refused(host, tmp_path):
+    # Salt does not look at source_hash there.
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"not what was asked for")
+    for checksum, result in (
+        (SUM, False),
+        (f"sha256={hashlib.sha256(kept.read_bytes()).hexdigest()}", True),
+    ):
+        done = host.call(
+            "state.single", "asterisk_build.verified", str(kept), f"checksum={checksum}"
+        )
+        assert [state["result"] for state in done.values()] == [result]
+    host.become("Debian")
+    host.set_pillar({"install": source(url="salt://asterisk.tar.gz")})
+    checks = [
+        chunk
+        for chunk in host.call("state.show_low_sls", "asterisk-formula.source")
+        if chunk["state"] == "asterisk_build" and chunk["fun"] == "verified"
+    ]
+    assert [(chunk["__id__"], chunk["require_in"]) for chunk in checks][-1] == (
+        "asterisk-tarball",
+        [{"asterisk_build": "asterisk-build"}],
+    )
+
+
 def test_clean_takes_away_the_build_and_its_sounds(host):
     host.become("Debian")
     sound = {"url": "/asterisk-core-sounds-en-wav-1.6.1.tar.gz", "checksum": SUM}

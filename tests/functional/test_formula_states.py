@@ -7,6 +7,7 @@ import pytest
 import yaml
 from formula_host import REPO, FormulaHost, many_endpoints
 
+PJSIP = {"pjsip.conf": {"global": {"type": "global"}}}
 BESIDE = {"install": {"method": "none"}, "ami": {"secret": "from the pillar"}}
 
 
@@ -28,8 +29,10 @@ def test_extensions_are_synced_and_the_pillar_checked_before_anything_else(host,
 
 
 def test_no_low_state_holds_a_secret(host):
-    host.set_pillar({"ami": {"secret": "hush-hush"}, "endpoints": {"101": None}})
-    assert "hush-hush" not in str(host.low("asterisk-formula"))
+    hidden = {"secret": "hush-hush"}
+    host.set_pillar({"ami": hidden, "endpoints": {"101": None}, "hub": {"password": "hush-hush"}})
+    for sls in ("asterisk-formula", "asterisk-formula.hub"):
+        assert "hush-hush" not in str(host.low(sls))
 
 
 def test_differences_of_files_that_hold_secrets_are_hidden(host):
@@ -75,12 +78,34 @@ def test_under_test_the_difference_is_told_and_nothing_is_written(host):
     assert not (host.etc / "dnsmgr.conf").exists()
 
 
+def test_under_test_nothing_fails_where_the_account_is_not_there_yet(host):
+    (host.etc / "manager_custom.conf").unlink(missing_ok=True)
+    host.set_pillar(BESIDE)
+    states = host.states("asterisk-formula.config", "test=True")
+    assert [name for name, state in states.items() if state["result"] is False] == []
+
+
+def test_a_file_in_a_folder_of_its_own_gets_that_folder(host):
+    host.set_pillar({**BESIDE, "config": {"extensions.d/office.conf": {"office": {"a": "b"}}}})
+    states = host.states("asterisk-formula.config")
+    assert [name for name, state in states.items() if state["result"] is False] == []
+    folder = host.etc / "extensions.d"
+    assert (folder / "office.conf").is_file()
+    assert folder.stat().st_mode & 0o7777 == 0o750
+
+
 @pytest.mark.parametrize(
     ("pillar", "said"),
     [
         ({"amii": {}}, "asterisk:amii: there is no such setting; did you mean 'ami'?"),
         ({"install": {"method": "pakage"}}, "asterisk:install:method: 'pakage' is unknown"),
         ({"config": 5}, "asterisk:config: "),
+        ({"config": {"x.conf": {"s": 7}}}, "asterisk:config:x.conf:s: it is a int"),
+        ({"config": {"x.conf": 7}}, "asterisk:config:x.conf: it is a int"),
+        ({"config": {"../x.conf": {}}}, "asterisk:config:../x.conf: it is not the name"),
+        ({"endpoints": {"101": "Ada"}, "config": PJSIP}, "asterisk:endpoints:101: it is a str"),
+        ({"endpoints": {"+49": {}}, "config": PJSIP}, "asterisk:endpoints:+49:auth:password: "),
+        ({"endpoints": {"101": {}}}, "asterisk:endpoints: with install:method none"),
         ({"events": {"Crd": [{}]}}, "asterisk:events:Crd: Asterisk has no such event"),
     ],
 )

@@ -137,6 +137,23 @@ def test_a_build_that_exits_at_its_start_is_taken_back_and_tried_once(states, se
     assert states.current(new, stays=0.1)["result"] is True
 
 
+def test_a_run_that_ended_before_the_restart_is_made_up_for(states, service, top, make):
+    new = make(NEW)
+    states.build.put_in_force(new)
+    ret = states.current(new, stays=0.1)
+    assert ret["changes"] == {"current": {"old": str(top / OLD), "new": new}}
+    assert runs(service) == new
+
+
+def test_a_file_with_another_checksum_is_told(states, tmp_path):
+    states.__salt__ = {"file.get_hash": lambda path, form: f"{form} of {path}"}
+    file = str(tmp_path / "tarball")
+    assert states.verified(file, f"sha256=sha256 of {file}")["result"] is True
+    ret = states.verified(file, "sha256=00")
+    assert ret["result"] is False
+    assert f"sha256=sha256 of {file}, not sha256=00" in ret["comment"]
+
+
 def test_a_build_that_ends_soon_after_its_start_is_taken_back(states, service, top, make):
     service.seconds = "0.3"
     ret = states.current(make(NEW), stays=30)

@@ -94,6 +94,11 @@ def test_a_null_takes_the_key_away(states, file):
     assert "persistentmembers" not in file.read_text()
 
 
+def test_a_null_in_a_list_is_no_value(states, file):
+    states.config(str(file), {"general": {"persistentmembers": [None, "yes"]}})
+    assert "None" not in file.read_text()
+
+
 def test_a_section_that_others_inherit_from_is_not_taken_away(states, file):
     ret = states.config(str(file), absent=["support"])
     assert (ret["result"], ret["changes"]) == (False, {})
@@ -133,6 +138,7 @@ def test_a_file_that_asterisk_would_not_read_is_told_with_its_line(states, file)
         {"sections": {"a]": {"key": "value"}}},
         {"sections": {"a": {"key": "one\ntwo"}}},
         {"absent": {"sales": {"kind": "x"}}},
+        {"absent": 5},
     ],
 )
 def test_what_has_no_form_in_a_file_is_refused_and_nothing_is_written(states, file, wanted):
