@@ -6,30 +6,26 @@ from __future__ import annotations
 import random
 
 
-class Backoff:
-    """``first``, ``cap`` in seconds; each try multiplies the pause by ``factor``."""
+def pause(failures, first, cap):
+    """Seconds to wait after so many failures (from 1): ``first``, doubled each time, at most
+    ``cap``; between half of that and all of it."""
+    doubled = first * 2 ** min(failures - 1, 40)
+    return min(cap, doubled) * random.uniform(0.5, 1.0)  # noqa: S311  (spread, not secrecy)
 
-    def __init__(self, first=1.0, cap=60.0, factor=2.0):
+
+class Backoff:
+    """Counts the failures; ``first``, ``cap`` in seconds."""
+
+    def __init__(self, first=1.0, cap=60.0):
         self._first = first
         self._cap = cap
-        self._factor = factor
-        self._pause = first
+        self._failures = 0
 
     def next(self):
-        """Seconds to wait before the next try: between half of the present pause and all of it."""
-        pause = self._pause
-        self._pause = min(self._cap, pause * self._factor)
-        return self._jitter(min(self._cap, pause))
-
-    def longest(self):
-        """Seconds to wait when only a person can mend what is wrong."""
-        self._pause = self._cap
-        return self._jitter(self._cap)
+        """Seconds to wait before the next try."""
+        self._failures += 1
+        return pause(self._failures, self._first, self._cap)
 
     def reset(self):
         """Begin with the first pause again: the last try worked."""
-        self._pause = self._first
-
-    @staticmethod
-    def _jitter(pause):
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311  (spread, not secrecy)
+        self._failures = 0

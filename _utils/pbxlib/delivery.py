@@ -18,11 +18,12 @@ wrong is answered by one policy:
 
 from __future__ import annotations
 
+import functools
 import logging
-import random
 import threading
 import time
 
+from pbxlib.backoff import pause
 from pbxlib.errors import (
     OdooBroke,
     OdooFailed,
@@ -38,16 +39,6 @@ log = logging.getLogger(__name__)
 
 # A restart of Odoo at the wrong moment must not set an item aside.
 LONE_TRIES = 3
-
-
-def pause(first, cap):
-    """A function of the number of failures: seconds to wait, doubling, jittered, capped."""
-
-    def seconds(failures):
-        doubled = first * 2 ** min(failures - 1, 40)
-        return min(cap, doubled) * random.uniform(0.75, 1.25)  # noqa: S311
-
-    return seconds
 
 
 class Delivery:
@@ -194,7 +185,7 @@ class Delivery:
             batch.number,
             answers,
             retry["tries"],
-            pause(retry["retry_first"], retry["retry_cap"]),
+            functools.partial(pause, first=retry["retry_first"], cap=retry["retry_cap"]),
             ahead.found() if ahead and not self._most else None,
         )
         bad = [
@@ -265,7 +256,7 @@ class Delivery:
         """Say it, once for each reason, and wait before the next try."""
         self._failures += 1
         retry = self._settings["outbox"]
-        wait = pause(retry["retry_first"], retry["retry_cap"])(self._failures)
+        wait = pause(self._failures, retry["retry_first"], retry["retry_cap"])
         if isinstance(error, OdooRefused):
             # A wrong setting is mended by a person, and a changed pillar is tried at once.
             wait = max(wait, min(30, retry["retry_cap"]))

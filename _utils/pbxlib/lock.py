@@ -25,7 +25,6 @@ class EngineLock:
 
     def __init__(self, path):
         self.path = path
-        self._file = None
 
     def take(self):
         """Wait until no other process holds the lock."""
@@ -36,12 +35,6 @@ class EngineLock:
         except BlockingIOError:
             log.warning("Another process holds %s: waiting until it ends", self.path)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._file = descriptor
-
-    def release(self):
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
 
     @staticmethod
     def held(path):

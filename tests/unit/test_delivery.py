@@ -7,7 +7,7 @@ import threading
 import pytest
 from tests.unit.items import event, numbers
 
-from pbxlib.delivery import LONE_TRIES, Delivery, pause
+from pbxlib.delivery import LONE_TRIES, Delivery
 from pbxlib.doorbell import Doorbell, wake
 from pbxlib.errors import OdooBroke, OdooFailed, OdooRefused, OdooTimeout, OdooUnreachable
 
@@ -510,11 +510,3 @@ def test_a_full_disk_is_waited_out(running, outbox, odoo, caplog):
     with outbox._lock:
         outbox._db.execute("DROP TRIGGER full")
     odoo.wait_for(lambda odoo: numbers(odoo.applied) == [1])
-
-
-def test_pauses_double_are_jittered_and_have_a_cap():
-    seconds = pause(2, 600)
-    for failures, middle in ((1, 2), (2, 4), (5, 32), (20, 600), (100_000, 600)):
-        drawn = [seconds(failures) for _ in range(50)]
-        assert all(0.75 * middle <= one <= 1.25 * middle for one in drawn)
-        assert len(set(drawn)) > 1

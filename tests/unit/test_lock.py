@@ -42,14 +42,6 @@ def test_a_lock_that_nobody_took_is_not_held(path):
     assert not EngineLock.held(path)
 
 
-def test_a_lock_is_held_until_it_is_released(path):
-    lock = EngineLock(path)
-    lock.take()
-    assert EngineLock.held(path)
-    lock.release()
-    assert not EngineLock.held(path)
-
-
 def test_a_second_engine_says_so_waits_and_follows_when_the_first_is_killed(path):
     first = process(HOLDER, path)
     assert first.stdout.readline() == "taken\n"
