@@ -12,6 +12,8 @@ wrong is answered by one policy:
   blame, and its items go one by one, too.
 * A lone item has :data:`LONE_TRIES` before it is set aside. The batches after it grow again by
   doubling.
+* Odoo's own tries were not enough for a conflict between transactions: the items go one by one,
+  and the one in conflict is an item that failed: it comes again after growing pauses.
 * Odoo's mark is above every number that was sent from here, or its stored answer is about
   other items: this outbox is a copy. It takes a new id, and says so.
 """
@@ -26,6 +28,7 @@ import time
 from pbxlib.backoff import pause
 from pbxlib.errors import (
     OdooBroke,
+    OdooConflict,
     OdooFailed,
     OdooRefused,
     OdooTimeout,
@@ -120,6 +123,10 @@ class Delivery:
         if self._suspect is not None:
             self._heartbeat()
             blame, self._suspect = self._suspect, None
+            if lone and isinstance(blame, OdooConflict):
+                failed = {batch.ids[0]: ["failed", str(blame)]}
+                self._take(batch, {"mark": 0, "answers": failed}, None)
+                return
             if not lone or self._suspected >= LONE_TRIES:
                 self._one_by_one(batch, blame)
                 return
@@ -136,9 +143,6 @@ class Delivery:
             self._suspected += 1
             raise
         else:
-            self._suspected = 0
-            # All of a batch that Odoo had applied whole, though its front alone was sent again.
-            self._grow(len(answer["answers"]), limits["batch_items"])
             self._take(batch, answer, ahead)
 
     def _one_by_one(self, batch, error):
@@ -169,6 +173,10 @@ class Delivery:
 
     def _take(self, batch, answer, ahead):
         answers = answer["answers"]
+        retry = self._settings["outbox"]
+        self._suspected = 0
+        # All of a batch that Odoo had applied whole, though its front alone was sent again.
+        self._grow(len(answers), retry["batch_items"])
         ours = set(batch.ids)
         if answer["mark"] > batch.number or (answers and not ours & answers.keys()):
             log.warning(
@@ -180,7 +188,6 @@ class Delivery:
             )
             self._outbox.renew()
             return
-        retry = self._settings["outbox"]
         self._next = self._outbox.settle(
             batch.number,
             answers,

@@ -67,6 +67,10 @@ class OdooFailed(OdooError):
     """The method that was called raised an error in Odoo."""
 
 
+class OdooConflict(OdooFailed):
+    """Other transactions were in the way of the method's, in all of Odoo's own tries."""
+
+
 try:
     from asterisk import manager as pyst2
 except ImportError:  # only the bridge's host has pyst2; others use the other errors

@@ -12,6 +12,7 @@ OdooTooLarge           413: a proxy refuses a body of this size
 OdooRefused            401, 403, 404, 422, their names in JSON-RPC, a certificate that is not
                        trusted: a setting is wrong
 OdooFailed             the method itself raised, whatever the status: Odoo's error name and message
+OdooConflict           the same, but what it raised is a conflict between transactions
 =====================  ===========================================================
 
 Sources: Odoo 19 ``odoo/addons/rpc/controllers/json2.py``; Odoo 14 ``odoo/http.py``.
@@ -27,6 +28,7 @@ import urllib3
 
 from pbxlib.errors import (
     OdooBroke,
+    OdooConflict,
     OdooFailed,
     OdooRefused,
     OdooTimeout,
@@ -42,6 +44,14 @@ _ERRORS_OF_SETTINGS = {
     "odoo.exceptions.AccessError": "the login of asterisk:odoo:login lacks the right: it must be "
     "in the group Phone: Agent of a PBX",
 }
+
+_CONFLICTS = (
+    "ConcurrencyError",
+    "DeadlockDetected",
+    "LockNotAvailable",
+    "SerializationFailure",
+    "TransactionRollbackError",
+)
 
 
 class Client:
@@ -229,6 +239,8 @@ class Client:
             raise OdooRefused(f"{self._where()}: {_ERRORS_OF_SETTINGS[name]} ({_said(error)})")
         if "OperationalError" in name and "does not exist" in _said(error):
             raise OdooRefused(f"{self._where()} has no such database: {self._database_hint()}")
+        if name.rpartition(".")[2] in _CONFLICTS:
+            raise OdooConflict(f"{self._where()} was too busy for it, {name}: {_said(error)}")
         if "OperationalError" in name or "InterfaceError" in name:
             raise OdooUnreachable(f"{self._where()}: its database does not answer: {_said(error)}")
         raise OdooFailed(f"{self._where()} failed with {name}: {_said(error)}")

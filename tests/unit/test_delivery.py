@@ -9,7 +9,14 @@ from tests.unit.items import event, numbers
 
 from pbxlib.delivery import LONE_TRIES, Delivery
 from pbxlib.doorbell import Doorbell, wake
-from pbxlib.errors import OdooBroke, OdooFailed, OdooRefused, OdooTimeout, OdooUnreachable
+from pbxlib.errors import (
+    OdooBroke,
+    OdooConflict,
+    OdooFailed,
+    OdooRefused,
+    OdooTimeout,
+    OdooUnreachable,
+)
 
 
 @pytest.fixture
@@ -231,6 +238,20 @@ def test_the_items_of_a_batch_that_breaks_odoo_go_alone_and_one_is_at_last_set_a
     work(delivery, outbox, OdooBroke, OdooFailed)
     assert numbers(odoo.applied) == [2]
     assert numbers(outbox.failed()) == [1]
+
+
+def test_an_item_in_conflict_with_something_lets_the_others_pass_and_comes_again(
+    delivery, outbox, odoo, clock
+):
+    outbox.put([event(1), event(2)])
+    locked = {"name": "psycopg2.errors.LockNotAvailable", "message": "could not obtain lock"}
+    odoo.then(*[{"status": 500, "error": locked}] * 2)
+    steps(delivery, 5, OdooConflict)
+    assert numbers(odoo.applied) == [2]
+    assert outbox.status()["failed"] == 0
+    clock.tick(60)
+    work(delivery, outbox)
+    assert numbers(odoo.applied) == [2, 1]
 
 
 def test_a_restart_of_odoo_in_mid_batch_sets_no_item_aside(delivery, outbox, odoo):

@@ -10,6 +10,7 @@ from tests.fake_odoo import FakeOdoo
 from pbxlib import settings
 from pbxlib.errors import (
     OdooBroke,
+    OdooConflict,
     OdooFailed,
     OdooRefused,
     OdooTimeout,
@@ -214,6 +215,16 @@ def test_a_database_that_does_not_answer_may_come_back():
         odoo.then({"error": _named("psycopg2.OperationalError", "server closed the connection")})
         with pytest.raises(OdooUnreachable, match="server closed the connection"):
             ask(client(odoo))
+
+
+@pytest.mark.parametrize(
+    "name", ["psycopg2.errors.SerializationFailure", "odoo.exceptions.ConcurrencyError"]
+)
+def test_a_conflict_that_outlived_odoos_tries_is_told_from_a_failure(odoo, api, name):
+    error = _named(name, "could not serialize access")
+    odoo.then({"status": 500, "error": error} if api == "json2" else {"error": error})
+    with pytest.raises(OdooConflict, match="could not serialize access"):
+        ask(client(odoo, api=api))
 
 
 def test_after_a_refused_login_the_user_is_asked_for_again():
