@@ -38,6 +38,7 @@ class Room:
         self._path = path
         self._clock = clock
         self._dropped = collections.Counter()
+        self._limit = None  # in bytes, when something was last dropped
         self._told = float("-inf")
         self.limit(None, None, 0)
 
@@ -67,6 +68,7 @@ class Room:
         ``db``: the file's connection, within a transaction that has ``added`` so many items. One
         transaction drops a part of what a limit that was lowered asks for: see :attr:`is_short`.
         """
+        self._tell_dropped()
         self._unchecked += added
         if not self.is_short:
             return 0
@@ -82,7 +84,8 @@ class Room:
             excess = max(excess, int(rows * (used - limit) / used) + 1)
         dropped = self._drop(db, min(excess, AT_ONCE))
         if dropped:
-            self._tell_dropped(limit)
+            self._limit = limit
+            self._tell_dropped()
             if dropped < excess:
                 self._unchecked = _LIMIT_EVERY
         return dropped
@@ -108,14 +111,15 @@ class Room:
         db.execute("INSERT OR IGNORE INTO meta VALUES ('room', ?)", (room,))
         return min(self._max_bytes, _one(db, "SELECT value FROM meta WHERE key = 'room'"))
 
-    def _tell_dropped(self, limit):
-        if self._clock() - self._told < _TELL_EVERY:
+    def _tell_dropped(self):
+        """Say what was dropped since it was last said: not for each put of a minute."""
+        if not self._dropped or self._clock() - self._told < _TELL_EVERY:
             return
         log.warning(
             "The outbox is full (%s): the %s items least worth keeping were dropped (%s)",
             f"asterisk:outbox:max_rows {self._max_rows}, max_bytes {self._max_bytes}"
-            if limit == self._max_bytes
-            else f"its disk is, and it keeps to {limit} bytes",
+            if self._limit == self._max_bytes
+            else f"its disk is, and it keeps to {self._limit} bytes",
             sum(self._dropped.values()),
             ", ".join(f"{count} {name}" for name, count in self._dropped.most_common()),
         )

@@ -1,6 +1,7 @@
 """Room in the outbox: to make it costs what is dropped, not what is there."""
 
 import os
+import re
 import sqlite3
 
 import pytest
@@ -47,6 +48,16 @@ def test_a_limit_that_is_lowered_by_much_holds_at_once(outbox):
     outbox.limit(100, 100_000_000)
     outbox.put([event("last", keep=None)])
     assert outbox.status()["depth"] == 100
+
+
+def test_all_that_was_dropped_is_told_in_the_end_and_not_twice_a_minute(outbox, clock, caplog):
+    outbox.limit(1000, 100_000_000)
+    for seconds in (0, 20, 30, 31):
+        clock.tick(seconds)
+        outbox.put([event(number) for number in range(1 if seconds == 31 else 1000)])
+    told = [int(count) for count in re.findall(r"the (\d+) items least worth", caplog.text)]
+    assert told == [1000, 1000]
+    assert outbox.status()["dropped"] == sum(told)
 
 
 def test_a_file_whose_rows_were_not_counted_yet_is_counted_once(outbox, path, clock):
