@@ -52,12 +52,12 @@ def returner(ret):
         return
     value = ret.get("return")
     try:
-        size = len(dumps(value))
+        size = len(dumps(value).encode())
     except (TypeError, ValueError):  # such as names of dicts that are not text
         value = repr(value)
-        size = len(value)
+        size = len(value.encode())
     if size > MAX_RESULT:
-        value = f"The result of {size} characters is longer than {MAX_RESULT} and was left out"
+        value = f"The result of {size} bytes is longer than {MAX_RESULT} and was left out"
     outbox = Outbox(os.path.join(__opts__["cachedir"], "asterisk", "outbox.sqlite"))
     try:
         outbox.put(

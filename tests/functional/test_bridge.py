@@ -134,7 +134,7 @@ def test_the_failure_of_a_job_of_odoos_reaches_odoo(ask, odoo):
 
 
 def test_a_result_that_is_too_long_is_left_out_and_says_so(ask, odoo):
-    text = "x" * 300_000
+    text = "ж" * 150_000  # of two bytes each
     ask("test.echo", text, ret="odoo", metadata=metadata("token-4"))
     assert "longer than 262144" in happened(odoo, token="token-4")["data"]["return"]
 
