@@ -76,8 +76,10 @@ def test_the_servers_page_follows_its_asterisk(house):
         return found[0]["state"] == state
 
     house.run("pbx1", "systemctl", "stop", "asterisk")
-    house.await_that(lambda: shows("trouble"), "the page to say that Asterisk is away", 60)
-    house.run("pbx1", "systemctl", "start", "asterisk")
+    try:
+        house.await_that(lambda: shows("trouble"), "the page to say that Asterisk is away", 60)
+    finally:
+        house.run("pbx1", "systemctl", "start", "asterisk")
     house.await_that(lambda: shows("online"), "the page to say that Asterisk is back", 60)
 
 
