@@ -326,8 +326,9 @@ def stats():
 def status():
     """
     The PBX in one dict: ``asterisk`` (version), ``uptime`` (seconds), ``channels`` (active ones),
-    ``ami`` (connected, or why not), ``outbox`` (items that wait), ``failed`` (items set aside),
-    ``error`` (the last one of the delivery to Odoo).
+    ``ami`` (connected, or why not); and of the outbox ``outbox`` (items that wait), ``oldest``
+    (seconds), ``rate`` (items a second), ``failed`` (items set aside), the last ``error`` of the
+    delivery to Odoo and its ``next_try`` (epoch seconds).
 
     CLI Example:
 
@@ -353,7 +354,9 @@ def status():
         result["ami"] = str(error)
         __context__["retcode"] = 1
     waiting = __salt__["asterisk.outbox"]()
-    result.update(outbox=waiting["depth"], failed=waiting["failed"], error=waiting.get("error"))
+    result["outbox"] = waiting["depth"]
+    for key in ("oldest", "rate", "failed", "error", "next_try"):
+        result[key] = waiting.get(key)
     return result
 
 

@@ -13,7 +13,17 @@ from ..access import AGENT, MANAGER, require
 _MINION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 ONLINE = timedelta(minutes=3)
-_SAID = ("asterisk", "ami", "channels", "outbox_depth", "outbox_failed", "outbox_error")
+_SAID = (
+    "asterisk",
+    "ami",
+    "channels",
+    "outbox_depth",
+    "outbox_since",
+    "outbox_rate",
+    "outbox_failed",
+    "outbox_error",
+    "outbox_next_try",
+)
 
 
 class Server(models.Model):
@@ -84,8 +94,11 @@ class Server(models.Model):
     ami = fields.Char("AMI", compute="_compute_status")
     channels = fields.Integer(compute="_compute_status")
     outbox_depth = fields.Integer("Waiting in the outbox", compute="_compute_status")
+    outbox_since = fields.Datetime("The oldest since", compute="_compute_status")
+    outbox_rate = fields.Float("Delivered a second", compute="_compute_status")
     outbox_failed = fields.Integer("Set aside there", compute="_compute_status")
     outbox_error = fields.Char("Last error of the delivery", compute="_compute_status")
+    outbox_next_try = fields.Datetime("Next try", compute="_compute_status")
     done_count = fields.Integer("Delivered", compute="_compute_status")
     failed_count = fields.Integer("Failed", compute="_compute_status")
     refused_count = fields.Integer("Refused", compute="_compute_status")

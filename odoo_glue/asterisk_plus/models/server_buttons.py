@@ -6,6 +6,8 @@ from ..access import AGENT, MANAGER, require
 
 PATIENCE = 20
 HOP_SECONDS = 10
+# How many of the items that were set aside a notification shows.
+SHOWN = 10
 
 
 class Server(models.Model):
@@ -83,6 +85,39 @@ class Server(models.Model):
         self.local_job("saltutil.refresh_pillar", **self._told("map"))
         return self._toast(self.env._("The PBX was told to fetch the event map."))
 
+    def action_outbox_failed(self):
+        """Have the PBX tell what was set aside, and why."""
+        self.local_job(
+            "asterisk.outbox_failed",
+            SHOWN,
+            **{**self._told("failed"), "res_method": "on_outbox_failed"},
+        )
+        return self._toast(self.env._("Asking the PBX what was set aside…"))
+
+    def action_outbox_retry(self):
+        """Have the PBX send what was set aside again."""
+        self.local_job("asterisk.outbox_retry", **self._told("retry"))
+        return self._toast(self.env._("The PBX was told to send it again."))
+
+    def action_outbox_drop(self):
+        """Have the PBX delete what was set aside."""
+        self.local_job("asterisk.outbox_drop", "all", **self._told("drop"))
+        return self._toast(self.env._("The PBX was told to delete it."))
+
+    @api.model
+    @compat.private
+    def on_outbox_failed(self, data, pass_back):
+        """Callback: the oldest of the items that were set aside, shown to who asked."""
+        require(self.env, AGENT)
+        if not _is_error(data):
+            lines = [
+                f"{item['name']}, {item['model']}.{item['method']}: {item['error']}"
+                for item in data or ()
+            ]
+            message = "\n".join(lines) or self.env._("Nothing is set aside.")
+            self._show(message, pass_back["uid"], sticky=bool(lines))
+        return True
+
     def _told(self, what):
         return {
             "res_model": self._name,
@@ -104,6 +139,8 @@ class Server(models.Model):
             "asterisk": self.env._("Asterisk answers."),
             "reload": self.env._("Asterisk has reloaded."),
             "map": self.env._("The PBX has the event map."),
+            "retry": self.env._("%s items are sent again.", data),
+            "drop": self.env._("%s items were deleted.", data),
         }
         self._show(texts[pass_back["what"]], pass_back["uid"])
         return True
@@ -158,9 +195,9 @@ class Server(models.Model):
             self._show(message, pass_back["uid"], warning=error)
         return True
 
-    def _show(self, message, uid, warning=False):
+    def _show(self, message, uid, warning=False, sticky=False):
         self.env.user.asterisk_plus_notify(
-            message, title=self._of_agent().name, uid=uid, warning=warning
+            message, title=self._of_agent().name, uid=uid, sticky=sticky, warning=warning
         )
 
     def _toast(self, message):

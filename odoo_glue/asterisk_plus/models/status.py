@@ -1,3 +1,5 @@
+from datetime import datetime, timedelta, timezone
+
 from odoo import fields, models
 
 from ..access import require
@@ -24,8 +26,11 @@ class Status(models.Model):
     ami = fields.Char()
     channels = fields.Integer()
     outbox_depth = fields.Integer()
+    outbox_since = fields.Datetime()
+    outbox_rate = fields.Float()
     outbox_failed = fields.Integer()
     outbox_error = fields.Char()
+    outbox_next_try = fields.Datetime()
 
     def init(self):
         require(self.env)
@@ -47,15 +52,20 @@ class Status(models.Model):
 
     def _told(self, server, status):
         """Keep what ``asterisk.status`` returned, a dict."""
+        now = fields.Datetime.now()
+        oldest, next_try = status.get("oldest"), status.get("next_try")
         values = {
-            "asked": fields.Datetime.now(),
+            "asked": now,
             # Debian adds the versions of its patches and components after a plus sign.
             "asterisk": (status.get("asterisk") or "").partition("+")[0],
             "ami": status.get("ami"),
             "channels": status.get("channels") or 0,
             "outbox_depth": status.get("outbox") or 0,
+            "outbox_since": oldest is not None and now - timedelta(seconds=round(oldest)),
+            "outbox_rate": status.get("rate") or 0,
             "outbox_failed": status.get("failed") or 0,
             "outbox_error": status.get("error"),
+            "outbox_next_try": next_try and _utc(next_try),
         }
         row = self.search([("server_id", "=", server.id)])
         if row:
@@ -85,3 +95,7 @@ class Status(models.Model):
             log_exceptions=False,
         )
         self.invalidate_model()
+
+
+def _utc(epoch):
+    return datetime.fromtimestamp(round(epoch), timezone.utc).replace(tzinfo=None)

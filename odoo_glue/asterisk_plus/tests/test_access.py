@@ -32,6 +32,9 @@ class TestAccess(PbxCase):
             "action_ping_salt": (),
             "action_ping_asterisk": (),
             "action_push_map": (),
+            "action_outbox_failed": (),
+            "action_outbox_retry": (),
+            "action_outbox_drop": (),
             "local_job": ("test.ping",),
             "ami_action": ({"Action": "Ping"},),
         }

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from unittest.mock import patch
 
 from odoo.exceptions import UserError
@@ -13,8 +14,11 @@ STATUS = {
     "channels": 3,
     "ami": "connected",
     "outbox": 2,
+    "oldest": 90.4,
+    "rate": 1.5,
     "failed": 1,
     "error": "Odoo answered 503",
+    "next_try": 1795000000.2,
 }
 
 
@@ -48,12 +52,25 @@ class TestButtons(PbxCase):
             ("action_ping_asterisk", "asterisk.manager_action", "Asterisk answers."),
             ("action_reload", "asterisk.manager_action", "Asterisk has reloaded."),
             ("action_push_map", "saltutil.refresh_pillar", "The PBX has the event map."),
+            ("action_outbox_retry", "asterisk.outbox_retry", "3 items are sent again."),
+            ("action_outbox_drop", "asterisk.outbox_drop", "3 items were deleted."),
         ):
             with self.subTest(button):
                 (job,) = self.press(button)
                 self.assertEqual(job["fun"], fun)
-                self.answer(job, True)
+                self.answer(job, 3)
                 self.assertEqual(self.told.pop(), (self.manager.id, words, False))
+
+    def test_what_was_set_aside_is_shown_with_its_errors(self):
+        item = {"name": "Cdr", "model": "my.call", "method": "on_cdr", "error": "no such field"}
+        for items, words in (
+            ([item], "Cdr, my.call.on_cdr: no such field"),
+            ([], "Nothing is set aside."),
+        ):
+            (job,) = self.press("action_outbox_failed")
+            self.assertEqual(job["fun"], "asterisk.outbox_failed")
+            self.answer(job, items)
+            self.assertEqual(self.told.pop(), (self.manager.id, words, False))
 
     def test_an_error_is_told_once(self):
         (job,) = self.press("action_reload")
@@ -67,6 +84,9 @@ class TestButtons(PbxCase):
         self.assertEqual(self.pbx1.asterisk, "22.10.1")
         self.assertEqual((self.pbx1.channels, self.pbx1.outbox_depth), (3, 2))
         self.assertEqual((self.pbx1.outbox_failed, self.pbx1.outbox_error), (1, STATUS["error"]))
+        self.assertEqual(self.pbx1.status_time - self.pbx1.outbox_since, timedelta(seconds=90))
+        self.assertEqual(self.pbx1.outbox_rate, 1.5)
+        self.assertEqual(str(self.pbx1.outbox_next_try), "2026-11-18 11:06:40")
         self.assertEqual(self.pbx1.state, "online")
         ((_uid, message, warning),) = self.told
         self.assertIn("Asterisk 22.10.1, 3 channels", message)
