@@ -81,9 +81,6 @@ class Browser:
     def click(self, selector):
         self._call("click", at=selector)
 
-    def press(self, selector, key):
-        self._call("press", key, at=selector)
-
     def notification(self, words):
         """Wait for a notification that holds ``words``: its text."""
         return self.text(f'.o_notification:has-text("{words}")')
