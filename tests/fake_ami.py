@@ -68,7 +68,7 @@ class FakeAMI:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def received(self, name, count=1, timeout=5):
+    def received(self, name, count=1, timeout=30):
         """Wait until ``count`` actions of this name came; returns them."""
         found = []
 

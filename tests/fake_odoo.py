@@ -111,7 +111,7 @@ class FakeOdoo:
         """
         self._script.extend(troubles)
 
-    def wait_for(self, condition, timeout=10):
+    def wait_for(self, condition, timeout=30):
         """Wait until ``condition(self)``; fail the test when it does not come true."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self), timeout):

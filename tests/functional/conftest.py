@@ -96,7 +96,7 @@ def master(salt_factories, pillar):
             "ext_pillar": [{"odoo_events": {}}],
             "auto_accept": True,
         },
-        start_timeout=60,
+        start_timeout=180,
     )
     with daemon.started():
         assert daemon.salt_run_cli().run("saltutil.sync_all").returncode == 0
@@ -116,7 +116,7 @@ def new_minion(master):
     daemon = master.salt_minion_daemon(
         "pbx1",
         overrides={"engines": [{"asterisk_ami": {}}, {"odoo_outbox": {}}]},
-        start_timeout=60,
+        start_timeout=180,
     )
     with daemon.started():
         assert daemon.salt_call_cli().run("saltutil.sync_all").returncode == 0
@@ -134,7 +134,7 @@ def before_the_restart(new_minion, client, cache):
     cache.mkdir(mode=0o700, exist_ok=True)
     bell = Doorbell(str(cache / "outbox.sqlite"))
     client.cmd("pbx1", "test.echo", ["before"], ret="odoo", metadata=metadata("token-1"))
-    kept = bell.wait(20)
+    kept = bell.wait(60)
     bell.close()
     command = new_minion.salt_call_cli().run("asterisk.manager_action", '{"Action": "Ping"}')
     return {"kept": kept, "command": command}
@@ -145,7 +145,7 @@ def minion(new_minion, before_the_restart, ami):
     """The minion with its engines: it was restarted once, as the formula does."""
     new_minion.terminate()
     new_minion.start()
-    ami.received("Login", timeout=30)
+    ami.received("Login", timeout=60)
     return new_minion
 
 

@@ -40,7 +40,7 @@ def happened(odoo, **data):
     def match(item):
         return item["data"].items() >= data.items()
 
-    odoo.wait_for(lambda odoo: any(match(item) for item in odoo.applied), 30)
+    odoo.wait_for(lambda odoo: any(match(item) for item in odoo.applied), 60)
     (item,) = [item for item in odoo.applied if match(item)]
     return item
 
@@ -174,7 +174,7 @@ class Watch:
     def __init__(self, question):
         self._question = question
 
-    def until(self, condition, times=100):
+    def until(self, condition, times=600):
         for _ in range(times):
             answer = self._question()
             if condition(answer):
@@ -209,7 +209,7 @@ def filtered(ami, name):
     """Wait until Asterisk was asked for events of this name."""
     with ami._changed:
         assert ami._changed.wait_for(
-            lambda: any(f"name({name})" in str(action) for action in ami.actions), 30
+            lambda: any(f"name({name})" in str(action) for action in ami.actions), 60
         ), ami.actions[-5:]
 
 
@@ -293,5 +293,5 @@ def test_the_engines_of_a_killed_minion_leave_and_the_next_ones_take_over(minion
     with contextlib.suppress(Exception):
         minion.terminate()
     minion.start()
-    ami.received("Login", count=logins + 1, timeout=30)
+    ami.received("Login", count=logins + 1, timeout=60)
     Watch(lambda: ask("asterisk.ping")).until(lambda answer: answer == (True, 0))

@@ -71,7 +71,8 @@ def test_matched_events_go_out_together_in_order_with_the_minions_name(salt, wri
     )
 
 
-def test_batches_of_events_keep_their_distance(salt, writer):
+def test_batches_of_events_keep_their_distance(salt, writer, monkeypatch):
+    monkeypatch.setattr(bus, "INTERVAL", 0.4)
     for number in range(4):
         writer.events([{"n": number}])
         salt.wait_for(lambda _fired, count=number + 1: len(salt.events) == count)
@@ -79,7 +80,8 @@ def test_batches_of_events_keep_their_distance(salt, writer):
     assert all(gap > bus.INTERVAL * 0.8 for gap in gaps)
 
 
-def test_a_reply_does_not_wait_for_a_batch(salt, writer):
+def test_a_reply_does_not_wait_for_a_batch(salt, writer, monkeypatch):
+    monkeypatch.setattr(bus, "INTERVAL", 1)
     writer.events([{"n": 1}])
     salt.wait_for(lambda fired: len(fired) == 1)
     writer.events([{"n": 2}])

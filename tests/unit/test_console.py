@@ -274,10 +274,10 @@ def test_typing_keeps_a_console_open(play):
         client = await house.enter()
         await client.up()
         for turn in range(3):
-            client.send(type="input", data=f"sleep 0.4; echo turn {turn}\n")
+            client.send(type="input", data=f"sleep 1; echo turn {turn}\n")
             await client.until(b"turn %d\r\n" % turn)
 
-    play(story, timeouts={"idle_timeout": 1.0})
+    play(story, timeouts={"idle_timeout": 2.5})
 
 
 def test_there_are_no_more_sessions_than_set_and_a_place_comes_free_again(play):

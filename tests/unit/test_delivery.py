@@ -161,7 +161,7 @@ def test_a_sender_that_starts_anew_repeats_the_unanswered_batch(outbox, bell, re
 def test_after_a_shrunk_batch_the_answer_to_the_whole_one_settles_all(
     delivery, outbox, odoo, resolved
 ):
-    delivery.configure(quick(resolved, read_timeout=0.1))
+    delivery.configure(quick(resolved, read_timeout=1.0))
     outbox.put([event(number) for number in range(4)])
     odoo.then("apply and hang")
     delivery.step()
@@ -207,7 +207,7 @@ def test_an_item_that_alone_is_too_large_is_set_aside(delivery, outbox, odoo):
 def test_the_items_of_a_batch_that_times_out_go_alone_until_the_one_that_hangs_is_set_aside(
     delivery, outbox, odoo, resolved
 ):
-    delivery.configure(quick(resolved, read_timeout=0.2))
+    delivery.configure(quick(resolved, read_timeout=1.0))
     outbox.put([event(number) for number in range(16)])
     odoo.then("hang", "ok", "ok", "ok", *["hang"] * LONE_TRIES)
     work(delivery, outbox, OdooTimeout)
@@ -219,7 +219,7 @@ def test_the_items_of_a_batch_that_times_out_go_alone_until_the_one_that_hangs_i
 def test_after_a_batch_that_timed_out_and_has_no_item_that_hangs_batches_grow_again(
     delivery, outbox, odoo, resolved
 ):
-    delivery.configure(quick(resolved, read_timeout=0.2))
+    delivery.configure(quick(resolved, read_timeout=1.0))
     outbox.put([event(number) for number in range(3)])
     odoo.then("hang")
     delivery.step()
@@ -426,7 +426,7 @@ def test_an_odoo_that_is_away_is_logged_once_and_its_return_too(running, outbox,
     assert texts[-1] == "Odoo answers again"
 
 
-def _until(condition, timeout=10):
+def _until(condition, timeout=30):
     """Wait for what another process's eyes would see: there is no event for it."""
     deadline = threading.Event()
     for _ in range(int(timeout / 0.005)):

@@ -68,7 +68,7 @@ def submitted(session, action, timeout=None):
     """Submit; returns a function that waits for the outcome."""
     outcome = queue.Queue()
     session.submit(action, timeout, outcome.put)
-    return lambda: outcome.get(timeout=5)
+    return lambda: outcome.get(timeout=30)
 
 
 # Connecting
@@ -128,9 +128,9 @@ def test_a_refused_login_says_what_asterisk_said_and_not_the_secret(ami):
 
 def test_a_login_that_is_not_answered_ends(ami):
     ami.answers["Login"] = silence
-    session = Manager(connect_timeout=0.1)
+    session = Manager(connect_timeout=1)
     session.connect(ami.host, ami.port)
-    with pytest.raises(ActionTimeout, match=r"Login: no answer came within 0\.1 s"):
+    with pytest.raises(ActionTimeout, match="Login: no answer came within 1 s"):
         session.login("salt", ami.secret)
     session.close()
 
@@ -357,7 +357,7 @@ def test_an_action_that_is_not_answered_ends_in_its_time_and_others_go_on(ami, m
     began = time.monotonic()
     with pytest.raises(ActionTimeout, match=r"Slow: no answer came within 0\.1 s"):
         manager.request({"Action": "Slow"}, 0.1)
-    assert 0.1 <= time.monotonic() - began < 1
+    assert 0.1 <= time.monotonic() - began < 4  # other actions have 5 s
     assert manager.request({"Action": "Ping"})[0]["Ping"] == "Pong"
 
 
@@ -417,28 +417,28 @@ def test_many_actions_leave_nothing_behind(manager):
 
 
 def test_a_quiet_peer_is_pinged_and_kept(ami):
-    with connected(ami, ping_interval=0.05) as session:
+    with connected(ami, ping_interval=0.5) as session:
         ami.received("Ping", 3)
         assert session.connected()
 
 
 def test_a_peer_that_went_silent_is_noticed_within_two_ping_intervals(ami):
     ami.answers["Ping"] = silence
-    with connected(ami, ping_interval=1) as session:
+    with connected(ami, ping_interval=5) as session:
         began = time.monotonic()
-        assert session.wait_closed(5)
-        assert time.monotonic() - began <= 2
+        assert session.wait_closed(30)
+        assert time.monotonic() - began <= 10
         assert isinstance(session.close_reason, ConnectionLost)
         assert "said nothing for" in str(session.close_reason)
 
 
 def test_a_busy_reader_does_not_take_waiting_bytes_for_silence(ami):
-    with connected(ami, ping_interval=0.05) as session:
+    with connected(ami, ping_interval=0.5) as session:
         held = threading.Event()
-        session.on_frames = lambda events: held.wait(0.3)
+        session.on_frames = lambda events: held.wait(1.5)
         ami.send(frame("Event: Cdr"))
         ami.send(frame("Event: Cdr"))
-        assert not session.wait_closed(0.5)
+        assert not session.wait_closed(2.5)
         assert session.request({"Action": "Ping"})[0]["Ping"] == "Pong"
 
 
@@ -482,7 +482,7 @@ def test_what_could_not_be_sent_is_said_to_be_not_sent(ami, manager):
 
     def hold(peer, action):
         stuck.set()
-        go.wait(5)
+        go.wait(60)
 
     ami.answers["Hold"] = hold
     manager.submit({"Action": "Hold"})
@@ -506,7 +506,7 @@ def test_what_could_not_be_sent_is_said_to_be_not_sent(ami, manager):
 
 def test_a_peer_that_reads_slowly_gets_everything_in_order(ami):
     gate = threading.Event()
-    ami.answers["First"] = lambda peer, action: gate.wait(5)
+    ami.answers["First"] = lambda peer, action: gate.wait(60)
     ami.answers["Fill"] = silence
     # No deadline shall wake the reader: only what is left to send.
     with connected(ami, connect_timeout=60.0, action_timeout=60.0) as session:

@@ -155,7 +155,7 @@ def test_a_file_with_another_checksum_is_told(states, tmp_path):
 
 
 def test_a_build_that_ends_soon_after_its_start_is_taken_back(states, service, top, make):
-    service.seconds = "0.3"
+    service.seconds = "2"
     ret = states.current(make(NEW), stays=30)
     assert ret["result"] is False
     assert "it ended within 30 s of its start" in ret["comment"]

@@ -101,4 +101,4 @@ def test_an_asterisk_that_does_not_get_ready_is_told_with_its_last_words(asteris
 
 def test_an_asterisk_that_hangs_is_killed(asterisk):
     with pytest.raises(TrialError, match="Still loading"):
-        trial.run(ConfSet({}), asterisk("Still loading"), seconds=1)
+        trial.run(ConfSet({}), asterisk("Still loading"), seconds=5)
