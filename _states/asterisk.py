@@ -15,12 +15,9 @@ Each state can be used alone. Those that act on Asterisk talk to its own console
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import sys
 import time
 
-import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 try:
@@ -36,8 +33,6 @@ except ImportError as error:
     MISSING = str(error)
 
 __virtualname__ = "asterisk"
-
-_EXTENSIONS = ("engines", "returners", "utils", "modules")
 
 # Asterisk's `pjsip reload` stands for these, too, but is an alias that a source build lacks.
 _ALONG = {
@@ -330,113 +325,3 @@ def transports_current(name="/etc/asterisk/pjsip.conf"):
         f"Asterisk has to restart for {', '.join(differ)}: a reload leaves them as they were",
         {"not in force": differ},
     )
-
-
-def master_synced(name):
-    """
-    Sync the master's own extensions (runners, external pillars) from its file roots.
-
-    Changes are what was synced. Under ``test=True`` nothing is looked up, since Salt can only
-    tell by doing it.
-
-    name
-        Anything; for the report only.
-
-    .. code-block:: yaml
-
-        runners-of-this-formula:
-          asterisk.master_synced
-    """
-    if __opts__["test"]:
-        return _ret(name, True, "What there is to sync is not known under test=True")
-    synced = __salt__["saltutil.runner"]("saltutil.sync_all")
-    if not isinstance(synced, dict):
-        return _ret(name, False, f"salt-run saltutil.sync_all failed: {synced}")
-    changes = {kind: names for kind, names in synced.items() if names}
-    if not changes:
-        return _ret(name, True, "The master has the extensions of its file roots")
-    return _ret(name, True, "The master's extensions were synced", changes)
-
-
-def minion_current(name="salt-minion", packages=("pyst2",)):
-    """
-    Restart the minion when its extensions, engine configuration or packages are newer than it.
-
-    A running minion keeps the code its engines were loaded with. This compares files with the
-    minion's start, so that a sync by hand counts as well as one by this run, and a run that was
-    broken off is made good by the next. Give it ``order: last``: the restart is made in the
-    background and the run's result is returned first.
-
-    name
-        Its service.
-    packages
-        Python packages whose installation counts too.
-
-    .. code-block:: yaml
-
-        bridge-runs-what-is-on-disk:
-          asterisk.minion_current:
-            - order: last
-    """
-    try:
-        since = os.stat(__opts__["pidfile"]).st_mtime
-    except FileNotFoundError:
-        return _ret(name, True, "No minion runs here that could be out of date")
-    newer = sorted(path for path, changed in _bridge_files(packages) if changed > since)
-    if not newer:
-        return _ret(name, True, "The minion runs what is on disk")
-    changes = {"restarted": name, "newer than the minion": newer}
-    if __opts__["test"]:
-        return _ret(name, None, f"{name} would be restarted", changes)
-    return _restart_minion(name, changes)
-
-
-def minion_restarted(name="salt-minion"):
-    """
-    Restart the minion in the background, after this run has returned its result. Always a change:
-    meant for ``onchanges``, with ``order: last``.
-
-    name
-        Its service.
-
-    .. code-block:: yaml
-
-        engines-are-gone:
-          asterisk.minion_restarted:
-            - order: last
-            - onchanges:
-              - file: /etc/salt/minion.d/engines.conf
-    """
-    if __opts__["test"]:
-        return _ret(name, None, f"{name} would be restarted", {"restarted": name})
-    return _restart_minion(name, {"restarted": name})
-
-
-def _restart_minion(name, changes):
-    salt_call = salt.utils.path.which("salt-call") or os.path.join(
-        os.path.dirname(sys.executable), "salt-call"
-    )
-    folder = os.path.dirname(__opts__["conf_file"])
-    command = [salt_call, "--local", "--config-dir", folder, "service.restart", name]
-    __salt__["cmd.run_bg"](command, python_shell=False)
-    return _ret(name, True, f"{name} restarts after this run", changes)
-
-
-def _bridge_files(packages):
-    """``(path, mtime in epoch seconds)`` of each file that the minion reads once, at its start."""
-    places = [os.path.join(__opts__["extension_modules"], kind) for kind in _EXTENSIONS]
-    for place in places:
-        for folder, _, names in os.walk(place):
-            for file in names:
-                if file.endswith(".py"):
-                    path = os.path.join(folder, file)
-                    yield path, os.stat(path).st_mtime
-    conf = os.path.join(os.path.dirname(__opts__["conf_file"]), "minion.d", "asterisk.conf")
-    if os.path.exists(conf):
-        yield conf, os.stat(conf).st_mtime
-    for package in packages:
-        try:
-            metadata = importlib.metadata.distribution(package)._path
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        yield str(metadata), os.stat(metadata).st_mtime
