@@ -24,13 +24,13 @@ from __future__ import annotations
 import collections
 import fnmatch
 import logging
-import re
 
 from jinja2 import TemplateError, nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pbxlib.errors import SettingsError
+from pbxlib.filters import NAME
 from pbxlib.settings import duration
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,6 @@ ROUTE_KEYS = (
 )
 MAX_CONDITION = 1000
 MAX_DEPTH = 40
-_AMI_NAME = re.compile(r"[A-Za-z0-9_]+")
 _METHODS = {"startswith", "endswith", "lower", "upper", "strip", "get", "isdigit", "isalpha"}
 _FILTERS = {"int", "float", "length", "lower", "upper", "trim", "default", "d", "string"}
 _TESTS = {"defined", "undefined", "none", "in", "eq", "ne", "lt", "le", "gt", "ge", "string"}
@@ -238,7 +237,7 @@ class EventMap:
         problems = []
         self.events = self._compile(events or {}, "asterisk:events", keep, problems)
         for name in self.events:
-            if not _AMI_NAME.fullmatch(name):
+            if not NAME.match(name):
                 problems.append(f"asterisk:events:{name}: this cannot be the name of an AMI event")
         self.bus_events = self._compile(bus_events or {}, "asterisk:bus_events", keep, problems)
         if problems:

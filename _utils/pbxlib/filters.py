@@ -17,8 +17,8 @@ import re
 from pbxlib.errors import AmiError, BadAction
 
 BY_NAME = 12
-# A name in a filter is a part of a pattern or an expression.
-NAME = re.compile(r"[A-Za-z0-9_]+\Z")
+# A name in a filter is a part of a pattern or an expression. AOC-D has a hyphen.
+NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 def filter_actions(version, names):
@@ -43,7 +43,7 @@ def _criteria(name, major):
         return {"MatchCriteria": f"name({name})"}
     return {
         "MatchCriteria": f"name({name}),method(regex)",
-        "Filter": f"^Event: {name}[^A-Za-z0-9_]",
+        "Filter": f"^Event: {name}[^A-Za-z0-9_-]",
     }
 
 

@@ -34,6 +34,10 @@ def test_an_event_goes_to_the_routes_of_its_name_in_their_order():
     assert events.wanted == {"Cdr"}
 
 
+def test_a_name_may_have_a_hyphen():
+    assert list(EventMap({"AOC-D": [{"model": "x.y", "method": "m"}]}).events) == ["AOC-D"]
+
+
 def test_a_disabled_route_is_not_wanted():
     assert EventMap({"Cdr": [{**ROUTE, "enabled": False}]}).wanted == frozenset()
 

@@ -29,6 +29,13 @@ def test_before_the_text_of_the_event_decides(version):
     assert passed == EVENTS[:2]
 
 
+def test_a_name_with_a_hyphen_is_one():
+    (action,) = filter_actions("11.0.0", ["AOC-D"])
+    assert re.search(action["Filter"], "Event: AOC-D\r\n")
+    (action,) = filter_actions("11.0.0", ["AOC"])
+    assert not re.search(action["Filter"], "Event: AOC-D\r\n")
+
+
 @pytest.mark.parametrize("name", ["", "Cdr)", "a,b", "Cdr.*", "C dr", "Cdr\r\nX: y"])
 def test_what_is_no_event_name_is_refused(name):
     with pytest.raises(BadAction, match="event"):
