@@ -20,7 +20,7 @@ class Browser:
     """One page. ``hosts``: host name to address, since the lab's names are its own.
 
     A selector is playwright's: CSS, with ``:has-text("…")`` and the like. Every method waits up
-    to a minute until it can be done, and raises ``RuntimeError`` with a screenshot if it cannot.
+    to three minutes until it can be done, and raises ``RuntimeError`` with a screenshot if not.
     """
 
     def __init__(self, hosts):
@@ -69,14 +69,15 @@ class Browser:
         """Wait until it shows."""
         self._call("waitFor", at=selector)
 
+    def gone(self, selector):
+        """Wait until there is none."""
+        self._call("waitFor", {"state": "detached"}, at=selector)
+
     def text(self, selector):
         return self._call("innerText", at=selector)
 
     def fill(self, selector, text):
         self._call("fill", text, at=selector)
-
-    def hover(self, selector):
-        self._call("hover", at=selector)
 
     def click(self, selector):
         self._call("click", at=selector)

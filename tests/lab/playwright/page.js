@@ -9,7 +9,7 @@
 const readline = require("readline");
 const { chromium } = require("playwright-core");
 
-const WAIT = 60000;
+const WAIT = 180000;
 
 async function main() {
     const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
