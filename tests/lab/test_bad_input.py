@@ -40,13 +40,29 @@ def test_a_wrong_ami_secret_is_named_and_the_next_apply_mends_it(house, said):
     house.await_bridge(seconds=20)
 
 
+def is_empty(house):
+    return house.call("pbx1", "asterisk.outbox")["depth"] == 0
+
+
 def all_is_delivered(house):
-    house.await_that(lambda: house.call("pbx1", "asterisk.outbox")["depth"] == 0, "delivery", 20)
+    house.await_that(lambda: is_empty(house), "delivery", 60)
+
+
+def nothing_is_under_way(house):
+    """Wait until Odoo knows all, and has the results of what it asked the PBX because of it."""
+    asked = [("server_id", "=", house.server), ("state", "in", ["new", "sending", "sent"])]
+
+    def quiet():
+        # In this order: what Odoo is told makes it ask.
+        return is_empty(house) and not house.odoo("asterisk_plus.job", "search", domain=asked)
+
+    # Odoo looks once a minute for jobs that nobody answers any more.
+    house.await_that(quiet, "the end of Odoo's jobs", 180)
 
 
 def test_an_unreachable_odoo_is_named_and_events_wait(house, said):
-    # The bridge that found Asterisk again has just told so.
-    all_is_delivered(house)
+    # The bridge that found Asterisk again has just told so, and Odoo asks for the PBX's status.
+    nothing_is_under_way(house)
     with house.other_pillar(odoo={"url": "https://odoo:444"}):
         house.await_that(lambda: said("Odoo at https://odoo:444 cannot be reached"), "an error")
         house.call("pbx1", "asterisk.bus_event", "salt/minion/pbx1/start", '{"id": "pbx1"}')
@@ -73,7 +89,7 @@ def test_a_bad_api_key_is_named(house, said):
 def test_a_typo_in_the_event_map_is_named_and_the_last_good_map_stays(house, said):
     typo = {"Hangup": [{"modle": "asterisk_plus.call", "method": "create_cdrs"}]}
     with house.other_pillar(events=typo):
-        house.await_that(lambda: said("The pillar is not used"), "a complaint", 30)
+        house.await_that(lambda: said("The pillar is not used"), "a complaint")
         assert len(said("The pillar is not used")) == 1
         assert said("asterisk:events:Hangup:0:modle: there is no such setting")
 
