@@ -39,7 +39,7 @@ def notified(house):
             sent = house.odoo_shell(NOTIFICATIONS.format(after=after))
             return [message for message in sent if words in message]
 
-        return house.await_that(look, f"a notification with {words!r}", seconds=60)[0]
+        return house.await_that(look, f"a notification with {words!r}", 180)[0]
 
     return wait
 
@@ -77,10 +77,10 @@ def test_the_servers_page_follows_its_asterisk(house):
 
     house.run("pbx1", "systemctl", "stop", "asterisk")
     try:
-        house.await_that(lambda: shows("trouble"), "the page to say that Asterisk is away", 60)
+        house.await_that(lambda: shows("trouble"), "the page to say that Asterisk is away", 180)
     finally:
         house.run("pbx1", "systemctl", "start", "asterisk")
-    house.await_that(lambda: shows("online"), "the page to say that Asterisk is back", 60)
+    house.await_that(lambda: shows("online"), "the page to say that Asterisk is back", 180)
 
 
 def test_reload_reaches_asterisk(house, notified):
@@ -120,7 +120,12 @@ def test_the_callback_of_a_job_comes_though_its_minion_is_stopped(house, stopped
     crons = house.odoo("ir.cron", "search", domain=[("model_id.model", "=", "asterisk_plus.job")])
 
     def ended():
-        house.odoo("ir.cron", "method_direct_trigger", ids=crons)
+        try:
+            house.odoo("ir.cron", "method_direct_trigger", ids=crons)
+        except RuntimeError as error:
+            # It is Odoo's minute just now.
+            if "already executing" not in str(error):
+                raise
         wanted = [("jid", "=", jid), ("state", "=", "error")]
         return house.odoo("asterisk_plus.job", "search", domain=wanted)
 
