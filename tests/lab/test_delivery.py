@@ -52,6 +52,7 @@ def probed(house, request):
 def trial(probed):
     """A trial on pbx1."""
     faults.behave(probed, "")
+    faults.drop_set_aside(probed, "pbx1")
     yield faults.Trial(probed, ["pbx1"], calls_at(probed), RATE)
     probed.lab("mend", "pbx1")
     faults.behave(probed, "")
@@ -99,7 +100,8 @@ def test_odoo_is_killed_in_the_middle_of_batches(trial, probed, tell):
             in_batch = faults.waiting(probed, "pbx1")[2]
             probed.run(probed.odoo_host, "systemctl", "kill", "--signal=KILL", "odoo")
             hit += bool(in_batch)
-            probed.run(probed.odoo_host, "systemctl", "start", "odoo")
+            # Not "start", which does nothing while systemd does not know yet of the kill.
+            probed.run(probed.odoo_host, "systemctl", "restart", "odoo")
     faults.await_odoo(probed)
     faults.behave(probed, "")
     tell(f"{trial.verdict()}; killed {TIMES} times, {hit} of them in a batch")
@@ -203,7 +205,7 @@ def test_the_network_is_cut_after_the_request_was_sent(trial, probed, tell):
     hit = 0
     with trial.calls():
         for _ in range(2):
-            probed.await_that(lambda: faults.waiting(probed, "pbx1")[2], "a batch under way", 15)
+            probed.await_that(lambda: faults.waiting(probed, "pbx1")[2], "a batch under way")
             time.sleep(0.2)
             probed.lab("cut", "pbx1")
             hit += bool(faults.waiting(probed, "pbx1")[2])
@@ -233,7 +235,7 @@ def test_a_handler_hangs(trial, probed, tell):
     try:
         with trial.calls(1, extension="600"), trial.calls():
             pass
-        line = trial.verdict(absent=trial.hangs, seconds=400)
+        line = trial.verdict(absent=trial.hangs)
     finally:
         faults.behave(probed, "")
         faults.limit_hanging(probed, False)
@@ -285,18 +287,20 @@ def test_two_pbxs_at_once(both, probed, tell):
     with both.calls():
         for _ in spread(both):
             probed.run(probed.odoo_host, "systemctl", "restart", "postgresql")
+    faults.await_odoo(probed)
     faults.behave(probed, "")
     tell(f"{both.verdict()}; on two PBXs, PostgreSQL restarted {TIMES} times")
 
 
 def test_a_result_reaches_odoo_while_the_master_is_down(probed, tell):
+    faults.drop_set_aside(probed, "pbx1")
     # A token that no job has: Odoo refuses the result, which shows that it was asked.
     job = ["test.sleep", "6", "--return=odoo", '--metadata={"asterisk_plus": {"token": "none"}}']
     probed.run("hub", "salt", "--async", "pbx1", *job)
     probed.run("hub", "systemctl", "stop", "salt-master")
     try:
         began = time.monotonic()
-        probed.await_that(lambda: faults.waiting(probed, "pbx1")[1], "Odoo's refusal", 60)
+        probed.await_that(lambda: faults.waiting(probed, "pbx1")[1], "Odoo's refusal", 180)
         seconds = time.monotonic() - began
     finally:
         probed.run("hub", "systemctl", "start", "salt-master")
