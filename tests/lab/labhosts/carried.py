@@ -32,7 +32,7 @@ def carried_files() -> dict[str, bytes]:
     }
     files["etc/resolv.conf"] = _name_servers()
     files["etc/pip.conf"] = _pip_conf()
-    files["etc/apt/apt.conf.d/80lab-proxy"] = _apt_proxy()
+    files["etc/apt/apt.conf.d/80lab-download"] = _apt_conf()
     return {path: content for path, content in files.items() if content}
 
 
@@ -62,9 +62,11 @@ def _pip_conf() -> bytes:
     return "\n".join(["[global]", *lines, ""]).encode() if lines else b""
 
 
-def _apt_proxy() -> bytes:
+def _apt_conf() -> bytes:
+    """apt's proxy, and tries: those of Debian 11 and before have one for each download."""
     dumped = subprocess.run(
         ["apt-config", "dump"], stdout=subprocess.PIPE, text=True, check=False
     ).stdout
     lines = [line for line in dumped.splitlines() if line.lower().startswith("acquire::http")]
+    lines = ['Acquire::Retries "5";', *lines]
     return "".join(f"{line}\n" for line in lines if '""' not in line).encode()
