@@ -170,7 +170,7 @@ def running(bridge):
 def test_what_asked_for_a_look_is_read_and_so_is_what_comes_a_moment_later(
     running, outbox, monkeypatch
 ):
-    monkeypatch.setattr("pbxlib.cdrfile.GRACE", 0.2)
+    monkeypatch.setattr("pbxlib.cdrfile.GRACE", 2)
     original, read = outbox.put, threading.Event()
 
     def put(*args, **named):

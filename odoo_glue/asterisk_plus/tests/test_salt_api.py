@@ -141,8 +141,8 @@ class TestSaltApi(Tools, BaseCase):
     def test_no_answer_ends_at_the_deadline(self):
         self.server.answers["/"] = [(-1, None)]
         started = time.monotonic()
-        error = self.error(timeout=0.3)
-        self.assertLess(time.monotonic() - started, 2)
+        error = self.error(timeout=2)
+        self.assertLess(time.monotonic() - started, 15)
         self.assertTrue(error.unsure)
         self.assertIn("No answer in time", str(error))
 
@@ -176,8 +176,8 @@ class TestSaltApi(Tools, BaseCase):
         ):
             with self.subTest(way):
                 started = time.monotonic()
-                self.assertIn(words, str(self.error(account, timeout=0.7)))
-                self.assertLess(time.monotonic() - started, 1.5)
+                self.assertIn(words, str(self.error(account, timeout=1)))
+                self.assertLess(time.monotonic() - started, 3.5)
 
     def test_the_addresses_of_a_name_share_the_time(self):
         # Nobody takes the second connection, so the third gets no answer.
@@ -191,8 +191,8 @@ class TestSaltApi(Tools, BaseCase):
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())] * 3
         started = time.monotonic()
         with patch.object(socket, "getaddrinfo", lambda *args, **options: found):
-            error = self.error(self.account._replace(url="http://hub.test:1"), timeout=0.6)
-        self.assertLess(time.monotonic() - started, 1.2)
+            error = self.error(self.account._replace(url="http://hub.test:1"), timeout=2)
+        self.assertLess(time.monotonic() - started, 5)
         self.assertIn("could not be reached in time", str(error))
         self.assertFalse(error.unsure)
 
