@@ -15,7 +15,7 @@ TRUST = ssl.create_default_context(cafile="/etc/salt/asterisk-hub/salt-api.crt")
 def post(path, body, headers):
     headers = {"Content-Type": "application/json", "Accept": "application/json", **headers}
     request = urllib.request.Request("https://hub:8000" + path, json.dumps(body).encode(), headers)
-    return urllib.request.urlopen(request, context=TRUST, timeout=30)
+    return urllib.request.urlopen(request, context=TRUST, timeout=120)
 
 
 with open("/etc/salt/asterisk/salt-api-password") as file:

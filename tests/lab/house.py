@@ -8,6 +8,7 @@ hosts themselves say, so that every function can be called again.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import ssl
 import subprocess
@@ -90,7 +91,7 @@ class House:
         """Run ``tests/lab/lab``. Raises ``CalledProcessError``."""
         return subprocess.run([HERE / "lab", *arguments], check=True, **options)
 
-    def run(self, host, *command, stdin="", check=True, timeout=300):
+    def run(self, host, *command, stdin="", check=True, timeout=900):
         """Run a command on a host: its ``CompletedProcess``, output as text."""
         done = subprocess.run(
             [HERE / "lab", "exec", host, "--", *command],
@@ -139,12 +140,13 @@ class House:
     def await_minion(self, minion):
         """Wait until the master hears from a minion."""
         # Asked too early, the command would wait long for a minion that connects meanwhile.
-        ping = ["timeout", "8", "salt", "--timeout=5", minion, "test.ping"]
+        patience = itertools.count(8)
 
         def answers():
+            ping = ["timeout", str(next(patience)), "salt", "--timeout=5", minion, "test.ping"]
             return self.run("hub", *ping, check=False).returncode == 0
 
-        self.await_that(answers, f"an answer of {minion}'s minion", 90)
+        self.await_that(answers, f"an answer of {minion}'s minion", 300)
 
     def call(self, minion, function, *arguments):
         """What ``salt-call`` prints on a minion, parsed."""
@@ -193,12 +195,12 @@ class House:
         )
         trust = ssl.create_default_context(cadata=authority.certificate(self._lab).decode())
         try:
-            with urllib.request.urlopen(request, context=trust, timeout=60) as response:
+            with urllib.request.urlopen(request, context=trust, timeout=300) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{path}: {error.read().decode()[:2000]}") from None
 
-    def await_that(self, check, what, seconds=30):
+    def await_that(self, check, what, seconds=120):
         """What ``check()`` returns, once it is true. Raises ``RuntimeError`` after ``seconds``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -208,7 +210,7 @@ class House:
             time.sleep(0.1)
         raise RuntimeError(f"Not within {seconds} s: {what}")
 
-    def await_record(self, model, domain, fields, seconds=30):
+    def await_record(self, model, domain, fields, seconds=120):
         """The first record that a search finds, as a dict, once there is one."""
 
         def search():
@@ -336,7 +338,7 @@ class House:
             self.write("hub", path, before)
             self.salt(minion, "saltutil.refresh_pillar")
 
-    def await_bridge(self, minion="pbx1", seconds=60):
+    def await_bridge(self, minion="pbx1", seconds=180):
         """Wait until Asterisk answers through the bridge."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -55,8 +55,8 @@ class Pbx:
 
     def map(self):
         """The names of the AMI events that the bridge's settings, Odoo's among them, want."""
-        kept = self.run("cat", "/var/cache/salt/minion/asterisk/settings.json").stdout
-        return set(json.loads(kept)["events"])
+        kept = "/var/cache/salt/minion/asterisk/settings.json"
+        return set(json.loads(self.run("cat", kept, check=False).stdout or "{}").get("events", ()))
 
     def sessions(self):
         """How many AMI sessions the bridge's account has, as Asterisk counts them."""
@@ -127,7 +127,7 @@ class Ear:
         self._passed = []  # what was heard while something else was awaited
         self.past = []  # the AMI events that were heard so far
 
-    def await_event(self, name, seconds=30, **headers):
+    def await_event(self, name, seconds=120, **headers):
         """An AMI event of this name and with these headers that was not returned before.
 
         Asterisk says in no fixed order what two of its parts have to say of one call.
@@ -142,7 +142,7 @@ class Ear:
                 return heard[1]
         return self._await(wanted, f"the event {name} {headers}", seconds)
 
-    def await_state(self, state, seconds=30):
+    def await_state(self, state, seconds=120):
         """The next change to this state of the AMI connection: its data."""
 
         def wanted(kind, data):

@@ -63,7 +63,7 @@ def test_the_addons_own_tests_pass(house, host):
         write_the_pages_module(house, host)
         more = {"more_addons": f",{ADDONS}", "more": ",my_calls", "more_tags": ",/my_calls"}
 
-    output = house.run(host, "bash", "-c", TEST.format(**more), timeout=600).stdout
+    output = house.run(host, "bash", "-c", TEST.format(**more), timeout=1800).stdout
 
     faults = [line for line in output.splitlines() if " ERROR " in line or " CRITICAL " in line]
     assert faults == []

@@ -9,7 +9,7 @@ import time
 from labhosts.machine import ROLES, Machine
 from labhosts.say import LabError, say
 
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 300
 
 
 def bring_up(machine: Machine) -> None:

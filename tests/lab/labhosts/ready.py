@@ -10,8 +10,8 @@ from labhosts.machine import Machine
 from labhosts.places import Lab
 from labhosts.say import LabError, say
 
-BOOT_SECONDS = 120
-ANSWER_SECONDS = 120
+BOOT_SECONDS = 300
+ANSWER_SECONDS = 300
 
 
 def alone(machine: Machine) -> None:
