@@ -64,13 +64,17 @@ class Phone:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         try:
+            self._house.await_that(self._listens, f"the phone of {self.user}", 30)
             yield
-            answering.wait(30)
+            answering.wait(60)
         finally:
             if answering.poll() is None:
                 answering.terminate()
         if answering.returncode:
             raise RuntimeError(f"{self.user} was not called:\n{answering.stdout.read()[-3000:]}")
+
+    def _listens(self):
+        return f":{self._port} " in self._house.run("hub", "ss", "-Hlun").stdout
 
     def _sipp(self, scenario, port):
         command = ["sipp", self._remote, "-sf", scenario, "-p", str(port), "-t", self._over]

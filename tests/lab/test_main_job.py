@@ -76,9 +76,11 @@ def test_a_sip_call_becomes_the_record_that_asterisk_wrote_itself(house):
 
     house.sip_call("101", "102")
 
-    new = [row for row in cdr_rows(house) if (row["uniqueid"], row["sequence"]) not in known]
-    assert len(new) == 1
-    (own,) = new
+    def new():
+        return [row for row in cdr_rows(house) if (row["uniqueid"], row["sequence"]) not in known]
+
+    # Asterisk writes it when the phones have hung up already.
+    (own,) = house.await_that(new, "a record in Asterisk's own file")
     record = house.await_record(
         "asterisk_plus.call",
         [("uniqueid", "=", own["uniqueid"]), ("sequence", "=", int(own["sequence"]))],
