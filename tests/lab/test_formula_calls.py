@@ -11,6 +11,7 @@ from pbx import Pbx
 from phones import SCENARIOS, Phone
 
 BY_HAND = "/etc/asterisk/by-hand.conf"
+WRITTEN_BY_HAND = "[general]\ncolour = red ; Ada's\n"
 STATES = f"""
 forward:
   asterisk.db_present:
@@ -151,7 +152,7 @@ def test_a_call_survives_a_changed_endpoint_and_a_restart_waits_for_its_end(pbx)
 def test_what_was_changed_by_hand_is_told_and_put_right_and_other_files_stay(pbx):
     pbx.run("sed", "-i", "s/^strategy = .*/strategy = random/", "/etc/asterisk/queues.conf")
     pbx.run("sed", "-i", "s/^password = .*/password = by-hand-secret/", "/etc/asterisk/pjsip.conf")
-    pbx.run("tee", BY_HAND, stdin="[general]\ncolour = red ; Ada's\n")
+    pbx.run("tee", BY_HAND, stdin=WRITTEN_BY_HAND)
     before = pbx.run("sh", "-c", "cd /etc/asterisk; md5sum *.conf").stdout
 
     states = apply(pbx, "config", "test=True")
@@ -164,7 +165,7 @@ def test_what_was_changed_by_hand_is_told_and_put_right_and_other_files_stay(pbx
     with pbx.house.other_pillar(config={"pjsip.conf": {"transport-udp": {"bind": "0.0.0.0:5066"}}}):
         states = apply(pbx)
     assert {"asterisk-queues.conf", "asterisk-pjsip.conf"} <= changed(states)
-    assert pbx.run("cat", BY_HAND).stdout == "[general]\ncolour = red ; Ada's\n"
+    assert pbx.run("cat", BY_HAND).stdout == WRITTEN_BY_HAND
     assert "by-hand-secret" not in pbx.run("cat", "/etc/asterisk/pjsip.conf").stdout
     assert "ringall" in pbx.console("queue show lab-support")
     assert states["asterisk-transports"]["changes"] == {"not in force": ["transport transport-udp"]}
@@ -191,6 +192,8 @@ def test_what_was_written_and_not_put_in_force_is_made_up_for(pbx):
 def test_the_states_alone_act_on_a_real_asterisk_once(pbx):
     pbx.console("database deltree CFU")
     pbx.console("database put CFU 102 0123")
+    pbx.console("queue remove member PJSIP/102 from lab-support")
+    pbx.run("tee", BY_HAND, stdin=WRITTEN_BY_HAND)
     # For five minutes; an earlier test's may be over.
     Phone(pbx.house, pbx.name, "102").register()
     first, second = (
