@@ -52,7 +52,8 @@ class Job(models.Model):
         default="new",
         index=True,
     )
-    result = fields.Text(help="JSON: what the callback got, cut at 10,000 characters.")
+    answered = fields.Boolean(readonly=True, help="Whether the PBX sent a result, in time or not.")
+    result = fields.Text(help="JSON, cut at 10,000 characters.")
     error = fields.Text()
     timeout = fields.Integer(help="Seconds to wait for the result.")
     expires = fields.Datetime(help="When the callback gets an error if no result came.")
@@ -104,28 +105,37 @@ class Job(models.Model):
 
     @api.model
     def _awaiting(self, server, result):
-        """``(job, None)`` for a result that is due from ``server``, or ``(no job, why not)``."""
+        """``(job, None)`` for the first result that ``server`` sends, or ``(no job, why not)``."""
         self.env.cr.execute(
-            "SELECT id, server_id, state, token FROM asterisk_plus_job WHERE jid = %s FOR UPDATE",
+            "SELECT id, server_id, answered, token FROM asterisk_plus_job"
+            " WHERE jid = %s FOR UPDATE",
             [str(result.get("jid"))],
         )
         row = self.env.cr.fetchone()
         if not row or row[1] != server.id:
             return self.browse(), "Odoo started no such job on this minion"
-        job_id, _server, state, token = row
+        job_id, _server, answered, token = row
         if not hmac.compare_digest(str(result.get("token")).encode(), token.encode()):
             return self.browse(), "its token is not the job's"
-        if state not in OPEN:
+        if answered:
             return self.browse(), "the job has its result already"
         return self.browse(job_id), None
 
     def _finish(self, env, result):
-        """Take the job's result: call back in ``env``, the agent's. Errors go up."""
-        # Two results in one batch: the second finds the row closed.
-        if self.state not in OPEN:
+        """Take the job's result: call back in ``env``, the agent's. Errors go up.
+
+        What comes when the callback was told that nothing came is kept for who looks at the job.
+        """
+        # Two results in one batch: the second finds the row answered.
+        if self.answered:
             raise UserError(self.env._("the job has its result already"))
         data, error = _read_result(result)
-        self.write({"state": "error" if error else "done", "error": error, "result": _shown(data)})
+        kept = {"answered": True, "result": _shown(data)}
+        if self.state not in OPEN:
+            late = self.env._("This result came too late for the callback.")
+            self.write({**kept, "error": f"{self.error}\n{late}"})
+            return
+        self.write({**kept, "state": "error" if error else "done", "error": error})
         self._call_back(env, data, error)
 
     def _call_back(self, env, data, error):

@@ -1,3 +1,4 @@
+import json
 from unittest.mock import patch
 
 from odoo.tests import tagged
@@ -117,7 +118,7 @@ class TestResults(PbxCase):
         self.assertEqual(answer, ["failed", "ValueError: the callback is broken"])
         self.assertEqual(job.state, "sent")
 
-    def test_a_late_result_is_refused(self):
+    def test_a_late_result_is_kept_with_the_job_and_calls_nobody(self):
         job, token = self.start()
         job.expires = "2000-01-01"
         self.env.flush_all()
@@ -127,5 +128,8 @@ class TestResults(PbxCase):
         message = self.called[0][2][0]["Message"]
         self.assertEqual(message, "pbx1.test did not answer within 60 s.")
         self.assertEqual(self.called[0][:2], (self.pbx1.user_id.id, False))
-        self.assertEqual(self.answers([result("r", job.jid, token, PONG)])["r"][0], "refused")
+        self.assertEqual(self.answers([result("r", job.jid, token, PONG)]), {"r": ["done"]})
+        self.assertEqual((job.state, json.loads(job.result)), ("error", PONG))
+        self.assertIn("too late for the callback", job.error)
+        self.assertEqual(self.answers([result("s", job.jid, token, PONG)])["s"][0], "refused")
         self.assertEqual(len(self.called), 1)
