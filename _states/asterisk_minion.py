@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import subprocess
 import sys
 
 import salt.utils.path
@@ -19,6 +20,10 @@ import salt.utils.path
 __virtualname__ = "asterisk"
 
 _EXTENSIONS = ("engines", "returners", "utils", "modules")
+# Its input ends with the process that made it; a minion that runs jobs in threads does not end.
+_AFTERWARDS = (
+    "import os, select, sys; select.select([0], [], [], 60); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 def __virtual__():
@@ -61,8 +66,8 @@ def minion_current(name="salt-minion", packages=("pyst2",)):
 
     A running minion keeps the code its engines were loaded with. This compares files with the
     minion's start, so that a sync by hand counts as well as one by this run, and a run that was
-    broken off is made good by the next. Give it ``order: last``: the restart is made in the
-    background and the run's result is returned first.
+    broken off is made good by the next. Give it ``order: last``: the restart is made when the
+    process of this run has ended, that is, when its result was returned.
 
     name
         Its service.
@@ -90,8 +95,8 @@ def minion_current(name="salt-minion", packages=("pyst2",)):
 
 def minion_restarted(name="salt-minion"):
     """
-    Restart the minion in the background, after this run has returned its result. Always a change:
-    meant for ``onchanges``, with ``order: last``.
+    Restart the minion when the process of this run has ended, that is, when its result was
+    returned. Always a change: meant for ``onchanges``, with ``order: last``.
 
     name
         Its service.
@@ -115,7 +120,19 @@ def _restart_minion(name, changes):
     )
     folder = os.path.dirname(__opts__["conf_file"])
     command = [salt_call, "--local", "--config-dir", folder, "service.restart", name]
-    __salt__["cmd.run_bg"](command, python_shell=False)
+    waits, _ends_with_this_process = os.pipe()
+    try:
+        subprocess.Popen(
+            [sys.executable, "-c", _AFTERWARDS, *command],
+            stdin=waits,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return _ret(name, False, f"{name} cannot be restarted: {error}")
+    finally:
+        os.close(waits)
     return _ret(name, True, f"{name} restarts after this run", changes)
 
 
