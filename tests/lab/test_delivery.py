@@ -161,6 +161,25 @@ def test_the_minion_is_stopped_for_a_while(trial, probed, tell):
 
 
 @of_the_pbx
+def test_the_power_of_all_hosts_fails(trial, probed, tell):
+    faults.behave(probed, "slow")
+    # The program that makes the calls dies with the PBX.
+    with pytest.raises(RuntimeError, match="The calls failed"):
+        calls_until_the_power_fails(trial, probed)
+    faults.behave(probed, "")
+    with trial.calls():
+        pass
+    tell(trial.verdict())
+    assert trial.unlike("pbx1") == []
+
+
+def calls_until_the_power_fails(trial, probed):
+    with trial.calls(trial.count * 4):
+        probed.await_that(lambda: faults.waiting(probed, "pbx1")[2], "a batch under way", 60)
+        faults.power_cut(probed)
+
+
+@of_the_pbx
 @pytest.mark.parametrize("bridge", ["up", "down"])
 def test_the_file_of_call_records_is_rotated(trial, probed, tell, bridge):
     if bridge == "down":
