@@ -235,8 +235,9 @@ def test_the_network_is_cut_after_the_request_was_sent(trial, probed, tell):
     assert hit
 
 
-def test_a_handler_raises_for_every_tenth_record(trial, probed, tell):
-    faults.behave(probed, "raise")
+@pytest.mark.parametrize("mode", ["raise", "commit"])
+def test_a_handler_fails_for_every_tenth_record(trial, probed, tell, mode):
+    faults.behave(probed, mode)
     with trial.calls():
         pass
     line = trial.verdict(absent=is_tenth)
@@ -328,19 +329,6 @@ def test_a_result_reaches_odoo_while_the_master_is_down(probed, tell):
     assert (item["kind"], item["name"]) == ("result", "test.sleep")
     assert probed.call("pbx1", "asterisk.outbox_drop", "all") == 1
     tell(f"the result of a job of 6 s was at Odoo after {seconds:.1f} s without a master")
-
-
-def test_a_handler_commits(trial, probed, tell):
-    faults.behave(probed, "commit")
-    with trial.calls():
-        pass
-    line = trial.verdict(absent=is_tenth)
-    aside = faults.waiting(probed, "pbx1")[1]
-    tell(f"{line}; {aside} set aside")
-    assert aside == sum(map(is_tenth, trial.expected("pbx1"))) > 0
-    faults.behave(probed, "")
-    assert probed.call("pbx1", "asterisk.outbox_retry") == aside
-    tell(f"retried: {trial.verdict()}")
 
 
 def is_tenth(key):
