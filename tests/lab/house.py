@@ -54,14 +54,16 @@ CONNECT = """
 import json
 given = json.loads({given!r})
 Server = env["asterisk_plus.server"]
-server = Server.search([("minion_id", "=", given["minion"])]) or Server.create(
+server = Server.search([("minion_id", "=", given["minion"])])
+known = server and given["has_key"]
+server = server or Server.create(
     {{"name": given["minion"].upper(), "minion_id": given["minion"]}})
 server.write({{
     "salt_api_url": given["url"], "salt_api_user": given["user"],
     "salt_api_password": given["password"], "salt_api_ca": given["ca"],
 }})
 result = {{"id": server.id}}
-if not given["has_key"]:
+if not known:
     result["key"] = server.generate_agent_key()
     result["login"] = server.user_id.login
 if not given["has_admin_key"]:

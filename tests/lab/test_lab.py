@@ -80,6 +80,14 @@ def test_a_disk_outlives_a_power_cut_but_not_down(copy):
     assert copy.run("exec", "pbx2", "--", "cat", "/root/note")[0] == 1
 
 
+def test_a_minion_with_a_new_disk_is_no_stranger_to_the_hub(copy):
+    copy.run("up", "hub", "pbx2")
+    copy.run("down", "pbx2")
+    code, output = copy.run("up", "pbx2")
+    assert code == 0, output
+    assert "hears from pbx2" in output
+
+
 def test_a_cut_host_is_not_reached_until_it_is_mended(copy):
     copy.run("up", "pbx2")
     link = Path(f"/sys/class/net/l{copy.id}-pbx2/carrier")

@@ -1,4 +1,4 @@
-"""The lab's certificate authority; it signs for the hosts that speak TLS."""
+"""The lab's certificate authority, and the Salt keys of its hosts."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def sign(lab: Lab, name: str, address: str) -> tuple[bytes, bytes]:
         "-CA", str(folder / "ca.crt"), "-CAkey", str(folder / "ca.key"), "-set_serial",
         str(int.from_bytes(name.encode(), "big")), "-out", str(signed))  # fmt: skip
     return key.read_bytes(), signed.read_bytes()
+
+
+def salt_keys(lab: Lab, name: str) -> tuple[bytes, bytes]:
+    """The private and public key (PEM) by which Salt knows a host, on one disk and the next."""
+    key, public = (_folder(lab) / f"{name}.salt.{kind}" for kind in ("pem", "pub"))
+    if not public.exists():
+        run("openssl", "genrsa", "-out", str(key), "2048")
+        run("openssl", "rsa", "-in", str(key), "-pubout", "-out", str(public))
+    return key.read_bytes(), public.read_bytes()
 
 
 def _folder(lab: Lab) -> Path:

@@ -71,10 +71,15 @@ class Machine:
             address = network.address(self.lab, self.host)
             signed = authority.sign(self.lab, self.host.name, address)
             files["etc/ssl/lab/host.key"], files["etc/ssl/lab/host.crt"] = signed
+        else:
+            # Else a disk made anew would be a stranger to those that it was known to.
+            kind = "master" if self.host.role == "hub" else "minion"
+            private, public = (f"etc/salt/pki/{kind}/{kind}.{end}" for end in ("pem", "pub"))
+            files[private], files[public] = authority.salt_keys(self.lab, self.host.name)
         for path, content in files.items():
             target = new / "seed" / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch(0o600 if path.endswith(".key") else 0o644)
+            target.touch(0o600 if path.endswith((".key", ".pem")) else 0o644)
             target.write_bytes(content)
         new.rename(self.folder)
 
