@@ -22,7 +22,7 @@ ada = people.search([("name", "=", "Ada of the lab")]) or people.create(
 # One that a search for another number leaves out.
 env["asterisk_plus.call"].create({{
     "server_id": given["server"], "uniqueid": "of the lab", "dst": "977",
-    "started": fields.Datetime.now(),
+    "number": "977", "started": fields.Datetime.now(),
 }})
 env.cr.commit()
 print("RESULT " + json.dumps(ada.id))
@@ -99,6 +99,15 @@ def test_a_click_on_a_number_calls_it_and_tells_the_outcome(browser, contact):
     browser.notification("Your phone rings: pick it up to call 600")
     browser.notification("Your phone cannot be reached")
     browser.shot("click-to-call")
+
+
+def test_a_click_on_a_call_calls_its_number_again(browser):
+    browser.open("https://odoo/odoo/action-asterisk_plus.call_action")
+    browser.click(".o_data_row .o_data_cell[name=dst]:has-text('977')")
+
+    browser.click(".o_form_view [name=number] a.o_form_uri")
+
+    browser.notification("Your phone rings: pick it up to call 977")
 
 
 def test_the_servers_form_tests_the_connection(house, browser):
