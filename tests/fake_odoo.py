@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         odoo.requests.append((self.path, dict(self.headers), body))
         payload = json.loads(body)
         if odoo.away:
-            self._http_error(odoo.away)
+            self._answer(odoo.away, b"<html>an error of a proxy</html>", "text/html")
         elif self.path == "/jsonrpc":
             self._jsonrpc(odoo, payload["params"])
         elif self.path.startswith("/json/2/") and odoo.version >= 19:

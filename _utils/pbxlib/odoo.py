@@ -187,6 +187,9 @@ class Client:
     def _check_status(self, status, body, path):
         """Raise what an HTTP status other than 200 means."""
         where = self._where()
+        if status == 404 and self._settings["api"] == "auto":
+            # A proxy whose Odoo is away may say so too, and be taken for one that has JSON-2 alone.
+            self._api = None
         if status == 413:
             raise OdooTooLarge(f"{where} refuses a request of this size: see its proxy's limit")
         if status >= 500 and b'"name"' not in body:

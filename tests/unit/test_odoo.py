@@ -83,6 +83,16 @@ def test_a_server_that_tells_no_version_is_no_odoo(odoo, version):
         ask(client(odoo))
 
 
+def test_a_proxy_that_answers_404_while_odoo_is_away_settles_no_dialect(odoo):
+    odoo.version = odoo.told = 14
+    caller = client(odoo)
+    odoo.away = 404
+    with pytest.raises(OdooRefused):
+        ask(caller)
+    odoo.away = None
+    assert ask(caller)["serial"] == "s1"
+
+
 def test_text_goes_as_utf8_not_as_escapes_that_are_six_times_as_long(odoo):
     client(odoo, api="json2").call("asterisk_plus.event", "get_map", name="Ж" * 100)
     assert len(odoo.requests[-1][2]) < 300
