@@ -34,7 +34,8 @@ def outbox():
     What is on its way to Odoo: a ``summary`` in words, ``depth`` (items that wait), ``failed`` (set
     aside), ``oldest`` (seconds), ``rate`` (items a second over the last minute), what was
     ``delivered``, ``dropped``, gone ``stale`` or ``superseded``, when Odoo last ``answered`` (epoch
-    seconds), the last ``error`` and the ``next_try`` (epoch seconds) while it cannot be reached.
+    seconds), the last ``error`` and the ``next_try`` (epoch seconds) while it cannot be reached, or
+    while an item that a handler failed on is tried again.
 
     CLI Example:
 

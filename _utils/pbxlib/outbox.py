@@ -32,6 +32,9 @@ from pbxlib.store import AT_ONCE
 
 _COUNTERS = ("delivered", "stale", "superseded", "dropped")
 _REPLACED = "SELECT seq, due FROM items WHERE latest = ? AND number IS NULL AND NOT failed"
+_NEXT_TRIED = (
+    "SELECT error, due AS next_try FROM items WHERE tries > 0 AND NOT failed ORDER BY due LIMIT 1"
+)
 
 
 def sizes(settings):
@@ -193,6 +196,7 @@ class Outbox(Batches):
     def status(self):
         """A dict: ``depth``, ``failed``, ``oldest`` (s), counters, and the sender's notes:
         ``rate`` (items a second over a minute), ``answered`` (epoch s), ``error``, ``next_try``.
+        While Odoo answers, the last two are those of an item that failed there and is tried again.
         """
         now = self._clock()
         (failed,) = self._read("SELECT count(*) AS count FROM items WHERE failed")
@@ -209,6 +213,9 @@ class Outbox(Batches):
         status.update(
             {key[5:]: value for key, value in sorted(meta.items()) if key.startswith("note:")}
         )
+        tried = self._read(_NEXT_TRIED)
+        if tried and not status.get("error"):
+            status.update(dict(tried[0]))
         if status.get("answered", 0) <= now - 60:
             status["rate"] = 0
         return status

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_open ON items (number) WHERE number IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_waiting ON items (seq) WHERE number IS NULL AND NOT failed;
 CREATE INDEX IF NOT EXISTS items_failed ON items (seq) WHERE failed;
+CREATE INDEX IF NOT EXISTS items_tried ON items (due) WHERE tries > 0 AND NOT failed;
 CREATE INDEX IF NOT EXISTS items_latest ON items (latest) WHERE latest IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_expiry ON items (expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS records (  -- call records that only one of event and file brought

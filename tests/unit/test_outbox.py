@@ -186,6 +186,27 @@ def test_a_result_that_was_set_aside_is_told_without_its_token(outbox):
     assert outbox.open_batch(1, 1000).items[0]["data"]["token"] == "s3cr3t"
 
 
+def test_what_an_item_failed_on_is_told_before_it_is_set_aside(outbox, clock):
+    outbox.put([event(1), event(2)])
+    settle(outbox, ("failed", "no partner"), pause=lambda failures: 20)
+    outbox.put([event(3)])
+    settle(outbox)
+    status = outbox.status()
+    assert (status["depth"], status["failed"]) == (2, 0)
+    assert (status["error"], status["next_try"]) == ("no partner", clock() + 20)
+    clock.tick(20)
+    settle(outbox)
+    assert outbox.status().get("error") is None
+    assert outbox.status().get("next_try") is None
+
+
+def test_an_odoo_that_cannot_be_reached_is_told_before_an_items_own_error(outbox):
+    outbox.put([event(1)])
+    settle(outbox, ("failed", "no partner"))
+    outbox.note(error="Odoo is away", next_try=5)
+    assert (outbox.status()["error"], outbox.status()["next_try"]) == ("Odoo is away", 5)
+
+
 def test_a_person_retries_or_drops_what_was_set_aside(outbox):
     outbox.put([event(1), event(2), event(3)])
     settle(outbox, ("refused", "no such route"))
