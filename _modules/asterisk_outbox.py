@@ -69,7 +69,8 @@ def outbox_failed(limit=100):
 
 def outbox_retry(*ids):
     """
-    Send items that were set aside again: those of ``ids``, or all. Returns how many.
+    Send items that were set aside again: those of ``ids``; ``all``, or nothing said, for all.
+    Returns how many.
 
     CLI Example:
 
@@ -79,7 +80,7 @@ def outbox_retry(*ids):
         salt-call asterisk.outbox_retry 6f1d2c3b4a596877
     """
     with _outbox() as box:
-        return box.retry([str(item) for item in ids] or None)
+        return box.retry(None if ids in ((), ("all",)) else [str(item) for item in ids])
 
 
 def outbox_drop(*ids):

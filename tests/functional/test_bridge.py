@@ -168,6 +168,27 @@ def test_while_odoo_is_away_the_outbox_grows_and_says_why(ask, ami, odoo):
     happened(odoo, Channel="while-away")
 
 
+def test_what_was_set_aside_is_shown_sent_again_or_deleted_by_command(ask, ami, odoo):
+    before, odoo.handler = odoo.handler, lambda item: ["refused", "no such route"]
+    try:
+        for name in ("aside-1", "aside-2", "aside-3"):
+            ami.send(frame("Event: Newstate", Channel=name))
+        watch = Watch(lambda: ask("asterisk.outbox_failed")[0])
+        failed = watch.until(lambda failed: len(failed) == 3)
+    finally:
+        odoo.handler = before
+    assert {item["error"] for item in failed} == {"no such route"}
+    ids = {item["data"]["Channel"]: item["id"] for item in failed}
+
+    assert ask("asterisk.outbox_drop")[1] != 0
+    assert ask("asterisk.outbox_drop", ids["aside-1"]) == (1, 0)
+    assert ask("asterisk.outbox_retry", ids["aside-2"]) == (1, 0)
+    happened(odoo, Channel="aside-2")
+    assert ask("asterisk.outbox_retry", "all") == (1, 0)
+    happened(odoo, Channel="aside-3")
+    assert ask("asterisk.outbox_failed") == ([], 0)
+
+
 class Watch:
     """Ask until the answer is right: another process's state has no event to wait for."""
 
