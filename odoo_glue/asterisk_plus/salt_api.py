@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import queue
 import re
 import socket
 import ssl
@@ -159,7 +160,7 @@ class _Connections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
         return super().do_open(connection, request, **options)
 
     def _connect(self, address, _timeout, _source):
-        count = len(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
+        count = len(self._resolved(address))
         sock = socket.create_connection(address, max(0.01, self._left() / count))
         sock.settimeout(None)
         # TLS takes the socket over: a handle of its own stays.
@@ -169,6 +170,25 @@ class _Connections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
         timer.start()
         self.stack.callback(timer.cancel)
         return sock
+
+    def _resolved(self, address):
+        # In a thread: the system's resolver waits for name servers as long as it likes.
+        found = queue.SimpleQueue()
+
+        def look():
+            try:
+                found.put(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
+            except OSError as error:
+                found.put(error)
+
+        threading.Thread(target=look, daemon=True).start()
+        try:
+            answer = found.get(timeout=max(0.01, self._left()))
+        except queue.Empty:
+            raise socket.timeout("no name server answers") from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
 
     def _left(self):
         return self.deadline - time.monotonic()

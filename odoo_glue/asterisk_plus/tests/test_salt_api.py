@@ -196,6 +196,18 @@ class TestSaltApi(Tools, BaseCase):
         self.assertIn("could not be reached in time", str(error))
         self.assertFalse(error.unsure)
 
+    def test_a_name_server_that_does_not_answer_does_not_outlast_the_deadline(self):
+        def unanswered(*args, **options):
+            self.server.released.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        started = time.monotonic()
+        with patch.object(socket, "getaddrinfo", unanswered):
+            error = self.error(self.account._replace(url="http://hub.test:1"), timeout=1)
+        self.assertLess(time.monotonic() - started, 3.5)
+        self.assertIn("could not be reached in time", str(error))
+        self.assertFalse(error.unsure)
+
     def test_plain_http_behind_https_is_said(self):
         error = self.error(self.account._replace(url=self.url.replace("http:", "https:")))
         self.assertIn("No TLS with", str(error))
