@@ -109,7 +109,10 @@ class Server(models.Model):
     def on_outbox_failed(self, data, pass_back):
         """Callback: the oldest of the items that were set aside, shown to who asked."""
         require(self.env, AGENT)
-        if not _is_error(data):
+        if isinstance(data, str):
+            # The returner's words for what is too long to be sent.
+            self._show(data, pass_back["uid"], sticky=True, warning=True)
+        elif not _is_error(data):
             lines = [
                 f"{item['name']}, {item['model']}.{item['method']}: {item['error']}"
                 for item in data or ()

@@ -72,6 +72,12 @@ class TestButtons(PbxCase):
             self.answer(job, items)
             self.assertEqual(self.told.pop(), (self.manager.id, words, False))
 
+    def test_what_was_set_aside_and_is_too_long_to_be_shown_says_so(self):
+        (job,) = self.press("action_outbox_failed")
+        words = "The result of 300000 bytes is longer than 262144 and was left out"
+        self.answer(job, words)
+        self.assertEqual(self.told, [(self.manager.id, words, True)])
+
     def test_an_error_is_told_once(self):
         (job,) = self.press("action_reload")
         self.answer(job, [{"Response": "Error", "Message": "Permission denied"}])
