@@ -1,7 +1,7 @@
 # Asterisk under the host's service manager, and changed files put in force.
 {%- from 'asterisk-formula/map.jinja' import asterisk, build, config, files with context %}
 {%- set apply = {} %}
-{%- for file in config %}
+{%- for file in (files | list + config | list) | unique if file in config %}
 {%-   do apply.setdefault((files.get(file) or {}).get('apply', 'all'), []).append(file) %}
 {%- endfor %}
 

@@ -43,6 +43,15 @@ def test_differences_of_files_that_hold_secrets_are_hidden(host):
     assert not shown & {"asterisk-manager.conf", "asterisk-pjsip.conf", "asterisk-my_own.conf"}
 
 
+def test_an_example_has_nothing_reloaded_that_reads_other_files_and_connections_come_first(host):
+    example = yaml.safe_load((REPO / "pillar.example").read_text())["asterisk"]
+    host.set_pillar(example)
+    low = host.low("asterisk-formula.service")
+    names = [name for name in low if name.startswith("asterisk-reload-")]
+    assert "asterisk-reload-all" not in names
+    assert names.index("asterisk-reload-res_odbc.so") < names.index("asterisk-reload-cel_odbc.so")
+
+
 def test_beside_another_ones_asterisk_its_files_keep_what_their_users_wrote(host):
     theirs = host.etc / "manager_custom.conf"
     theirs.write_text("[bob]\nsecret = x\n")
