@@ -104,6 +104,8 @@ def reloaded(name, files=None):
             - require:
               - file: /etc/asterisk/queues.conf
     """
+    if not _are_paths(files):
+        return _ret(name, False, f"{name}: files is {files!r}: write a list of paths")
     if files is not None and not _unread(files, _kept("reloads.json"), name):
         return _ret(name, True, f"Asterisk has read what {name} reads")
     if __opts__["test"]:
@@ -137,6 +139,13 @@ def reloaded(name, files=None):
     except OSError as error:
         return _ret(name, False, f"{name} was reloaded, which cannot be noted: {error}")
     return _ret(name, True, text.strip() or f"{name} was reloaded", {"reloaded": name})
+
+
+def _are_paths(files):
+    # A single text would be taken for a list of its letters, and never be put in force.
+    return files is None or (
+        isinstance(files, (list, tuple)) and all(isinstance(path, str) for path in files)
+    )
 
 
 def _unread(files, record=None, module=None):
@@ -230,6 +239,8 @@ def restarted(name="asterisk", wait=60, then="pending", files=None, transports_o
             - require:
               - file: /etc/asterisk/asterisk.conf
     """
+    if not _are_paths(files):
+        return _ret(name, False, f"{name}: files is {files!r}: write a list of paths")
     if files is not None or transports_of is not None:
         differ = transports_of and transports_current(transports_of)["changes"]
         if not differ and not _unread(files or ()):

@@ -241,6 +241,15 @@ def test_what_asterisk_reads_when_it_starts_needs_no_reload(states, tmp_path, up
         assert (ret["result"], ret["changes"]) == (True, {})
 
 
+@pytest.mark.parametrize("files", ["/etc/asterisk/queues.conf", 5, [5], [["/a"]], {"/a": None}])
+def test_what_is_no_list_of_paths_is_told_and_nothing_is_done(states, files):
+    console = asterisk(states)
+    for ret in (states.reloaded("app_queue.so", files=files), states.restarted(files=files)):
+        assert (ret["result"], ret["changes"]) == (False, {})
+        assert "write a list of paths" in ret["comment"]
+    assert console.asked == []
+
+
 def test_a_restart_that_was_missed_is_made_up_for(states, tmp_path):
     file = tmp_path / "modules.conf"
     file.touch()
