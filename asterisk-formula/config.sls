@@ -30,7 +30,8 @@ asterisk-config-tested:
     - asterisk: {{ asterisk.validate.asterisk | json }}
     - lint: {{ asterisk.validate.lint | json }}
     - require:
-      - id: asterisk-extensions
+      # The check of the pillar, too: under test=True its failhard stops nothing.
+      - sls: asterisk-formula.extensions
 {%- if ours %}
       - sls: asterisk-formula.{{ asterisk.install.method }}
 {%- endif %}

@@ -111,7 +111,7 @@ def _texts(value):
 def _mapping(value):
     if not isinstance(value, dict):
         # Without the value: these hold passwords.
-        raise ValueError(f"it is a {type(value).__name__}, not a mapping of names to values")
+        raise ValueError(f"{shapes.is_a(value)}, not a mapping of names to values")
     return value
 
 
@@ -321,7 +321,7 @@ def _console_problems(console):
 def _section(schema, given, path, problems):
     if not isinstance(given, dict):
         # Without the value: a section that is indented wrongly may hold a secret.
-        problems.append(f"{path}: it is a {type(given).__name__}, not a mapping of settings")
+        problems.append(f"{path}: {shapes.is_a(given)}, not a mapping of settings")
         return {}
     for key in given:
         if key not in schema:

@@ -11,6 +11,14 @@ from pbxlib import keyfile
 
 # What belongs to an endpoint, each with the keys of its own section.
 _PARTS = ("auth", "aor", "registration", "identify")
+# Salt's pillar has types of its own that are made of these. bool is an int: it comes first.
+_WORDS = (
+    (bool, "true or false"),
+    (str, "a text"),
+    ((int, float), "a number"),
+    (list, "a list"),
+    (dict, "a mapping"),
+)
 
 
 def problems(settings):
@@ -31,6 +39,14 @@ def problems(settings):
         )
 
 
+def is_a(value):
+    """``it is a list`` and the like, of a value that should be something else."""
+    for kind, word in _WORDS:
+        if isinstance(value, kind):
+            return f"it is {word}"
+    return f"it is a {type(value).__name__}"
+
+
 def _sections(content, path):
     if isinstance(content, dict):
         for name, body in content.items():
@@ -40,24 +56,32 @@ def _sections(content, path):
             if not isinstance(item, str):
                 yield from _sections(item if isinstance(item, dict) else 0, path)
     elif content is not None:
-        yield f"{path}: {_is(content)}, not sections: write a mapping of section to its keys"
+        yield f"{path}: {is_a(content)}, not sections: write a mapping of section to its keys"
 
 
 def _lines(body, path):
     for item in body if isinstance(body, list) else [body]:
         if not (item is None or isinstance(item, (dict, str))):
-            yield f"{path}: {_is(item)}, not a mapping of keys to values"
+            yield f"{path}: {is_a(item)}, not a mapping of keys to values"
 
 
 def _endpoint(name, body, path):
+    if name is None or isinstance(name, bool):
+        yield f"{path}: YAML has a meaning of its own for this name: put it in quotes"
+        return
     if not (body is None or isinstance(body, dict)):
-        yield f"{path}: {_is(body)}, not a mapping of keys to values"
+        yield f"{path}: {is_a(body)}, not a mapping of keys to values"
         return
     body = body or {}
     parts = {key: body[key] for key in _PARTS if body.get(key) is not None}
     for key, part in parts.items():
         if not isinstance(part, dict):
-            yield f"{path}:{key}: {_is(part)}, not a mapping of keys to values"
+            yield f"{path}:{key}: {is_a(part)}, not a mapping of keys to values"
+            return
+    for key in ("username", "password"):
+        if not isinstance(parts.get("auth", {}).get(key), (str, type(None))):
+            # Not only the sure cases: nobody can tell 123 from an 0123 that YAML has shortened.
+            yield f"{path}:auth:{key}: it is not text, YAML may have changed it: put it in quotes"
             return
     trunk = "registration" in parts or "identify" in parts
     given = trunk or parts.get("auth", {}).get("password")
@@ -66,7 +90,3 @@ def _endpoint(name, body, path):
             f"{path}:auth:password: it is not set, and for a name with other letters than "
             "A-Z, a-z, 0-9, . _ and - none is generated"
         )
-
-
-def _is(value):
-    return f"it is a {type(value).__name__}"

@@ -108,11 +108,12 @@ def test_a_file_in_a_folder_of_its_own_gets_that_folder(host):
     [
         ({"amii": {}}, "asterisk:amii: there is no such setting; did you mean 'ami'?"),
         ({"install": {"method": "pakage"}}, "asterisk:install:method: 'pakage' is unknown"),
+        ({"ami": ["a"]}, "asterisk:ami: it is a list, not a mapping of settings"),
         ({"config": 5}, "asterisk:config: "),
-        ({"config": {"x.conf": {"s": 7}}}, "asterisk:config:x.conf:s: it is a int"),
-        ({"config": {"x.conf": 7}}, "asterisk:config:x.conf: it is a int"),
+        ({"config": {"x.conf": {"s": 7}}}, "asterisk:config:x.conf:s: it is a number"),
+        ({"config": {"x.conf": 7}}, "asterisk:config:x.conf: it is a number"),
         ({"config": {"../x.conf": {}}}, "asterisk:config:../x.conf: it is not the name"),
-        ({"endpoints": {"101": "Ada"}, "config": PJSIP}, "asterisk:endpoints:101: it is a str"),
+        ({"endpoints": {"101": "Ada"}, "config": PJSIP}, "asterisk:endpoints:101: it is a text"),
         ({"endpoints": {"+49": {}}, "config": PJSIP}, "asterisk:endpoints:+49:auth:password: "),
         ({"endpoints": {"101": {}}}, "asterisk:endpoints: with install:method none"),
         ({"events": {"Crd": [{}]}}, "asterisk:events:Crd: Asterisk has no such event"),
@@ -123,6 +124,13 @@ def test_a_fault_in_the_pillar_stops_the_run_and_names_its_path(host, pillar, sa
     states = host.states("asterisk-formula.config")
     assert said in states["asterisk-pillar"]["comment"]
     assert set(states) == {"asterisk-extensions", "asterisk-pillar"}
+
+
+def test_under_test_a_fault_in_the_pillar_is_told_once(host):
+    host.set_pillar({**BESIDE, "amii": {}})
+    states = host.states("asterisk-formula.config", "test=True")
+    told = [name for name, state in states.items() if "asterisk:amii" in str(state["comment"])]
+    assert told == ["asterisk-pillar"]
 
 
 def test_pillar_example_has_no_faults_and_renders(host):

@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def test_what_is_no_address_is_refused(url):
         {"odoo": [{"api_key": "s3cr3t"}]},
         {"ami": "s3cr3t"},
         {"endpoints": [{"password": "s3cr3t"}]},
+        {"endpoints": {"101": {"auth": {"password": 12345678}}}},
         {"hub": {"password": ["s3cr3t"]}},
         {"odoo": {"url": "https://pbx1:s3cr3t@odoo.example.com"}},
         ["s3cr3t"],
@@ -192,3 +194,28 @@ def test_settings_that_cannot_be_read_are_none(tmp_path, text):
 def test_resolved_settings_are_plain_json():
     found = settings.resolve({"outbox": {"keep": "forever"}})
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("{101: {auth: {password: 0471}}}", "101:auth:password"),
+        ("{'101': {auth: {password: 0}}}", "101:auth:password"),
+        ("{'101': {auth: {username: no}}}", "101:auth:username"),
+        ("{no: {}}", "False"),
+        ("{~: {}}", "None"),
+    ],
+)
+def test_what_yaml_has_read_otherwise_than_it_was_written_is_to_be_quoted(written, path):
+    (line,) = problems({"endpoints": yaml.safe_load(written)})
+    assert line.startswith(f"asterisk:endpoints:{path}: ")
+    assert line.endswith("put it in quotes")
+
+
+def test_a_wrong_type_is_told_in_yamls_words_whatever_salt_made_of_it():
+    class MaskedList(list):
+        pass
+
+    assert problems({"ami": MaskedList()}) == [
+        "asterisk:ami: it is a list, not a mapping of settings"
+    ]
