@@ -83,4 +83,7 @@ def start():
 
     delivery = Delivery(outbox, Doorbell(path), __opts__["id"], settings.current, compare)
     settings.start()
+    if not settings.current["odoo"]["url"]:
+        # Nothing is known at the first start: that the pillar lacks it cannot be said yet.
+        settings.asked.wait(30)
     delivery.run()

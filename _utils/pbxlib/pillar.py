@@ -72,7 +72,8 @@ class LiveSettings:
 
     ``opts``: the minion's. ``on_change(settings)`` is called, from a thread, with settings that
     differ from the last. :attr:`current` is there at once: the last good ones, or the defaults.
-    ``complain(text)`` is told what is wrong in a pillar.
+    ``complain(text)`` is told what is wrong in a pillar. :attr:`asked` is set once the master has
+    been asked for the pillar, whatever came of it.
     """
 
     def __init__(self, opts, on_change, complain=log.error):
@@ -82,6 +83,7 @@ class LiveSettings:
         self._path = _kept(opts)
         self._said = None
         self._wanted = threading.Event()
+        self.asked = threading.Event()
         self.current = self._last_good()
 
     def _last_good(self):
@@ -123,6 +125,7 @@ class LiveSettings:
                 # Whatever Salt raises while the master is away: the last good settings serve.
                 wait = backoff.next()
                 log.info("The pillar cannot be compiled, next try in %.0f s: %s", wait, error)
+                self.asked.set()
                 continue
             backoff.reset()
             wait = None
@@ -131,6 +134,7 @@ class LiveSettings:
             except Exception:
                 # Such as a full disk: the next refresh finds this thread alive.
                 log.exception("The new settings were not taken")
+            self.asked.set()
 
     def _compile(self):
         opts = dict(self._opts)

@@ -1,5 +1,7 @@
 """A minion that has just been installed, before and after its first restart."""
 
+from pathlib import Path
+
 
 def test_the_returner_works_after_the_first_sync_without_a_restart(before_the_restart):
     assert before_the_restart["kept"]
@@ -19,6 +21,13 @@ def test_a_result_from_before_the_restart_reaches_odoo_after_it(minion, odoo):
     assert item["name"] == "test.echo"
     assert item["data"]["return"] == "before"
     assert item["data"]["success"] is True
+
+
+def test_the_first_start_does_not_say_of_the_pillar_what_is_not_so(minion, odoo):
+    odoo.wait_for(lambda odoo: any(is_result(item, "token-1") for item in odoo.applied), 30)
+    log = Path(minion.config["log_file"]).read_text()
+    assert "asterisk_ami" in log  # the engines' words are there
+    assert "the pillar lacks" not in log
 
 
 def is_result(item, token):
