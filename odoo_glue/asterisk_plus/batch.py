@@ -19,14 +19,15 @@ class Item:
     """One item that will be handed over.
 
     ``call(list of data)`` for a batch route, else ``call(data)``; ``key`` is the same for items
-    that one batch handler takes, None for items that go one by one.
+    that one batch handler takes, None for items that go one by one; ``job``: whose result it is.
     """
 
-    def __init__(self, item_id, data, call, key=None):
+    def __init__(self, item_id, data, call, key=None, job=None):
         self.id = item_id
         self.data = data
         self.call = call
         self.key = key
+        self.job = job
 
 
 class Batch:

@@ -120,6 +120,10 @@ class Inbox(models.AbstractModel):
                 answers[item["id"]] = handler
         batch = Batch(self.env.cr, BUDGET)
         batch.run(todo)
+        for item in todo:
+            answer = batch.answers.get(item.id)
+            if item.job and answer and answer[0] == "failed":
+                item.job._wait_for_callback(answer[1])
         answers.update(batch.answers)
         answers = {item_id: answer for item_id, answer in answers.items() if answer}
         done = [item_id for item_id, answer in batch.answers.items() if answer[0] == "done"]
@@ -140,7 +144,7 @@ class Inbox(models.AbstractModel):
             job, why = jobs._awaiting(server, data)
             if not job:
                 return refused(why)
-            return Item(item["id"], data, lambda result: job._finish(env, result))
+            return Item(item["id"], data, lambda result: job._finish(env, result), job=job)
         if item.get("kind") != "event":
             return refused(f"its kind is {item.get('kind')!r}, not event or result")
         return self._resolve_event(env, routes, item, data)

@@ -138,6 +138,11 @@ class Job(models.Model):
         self.write({**kept, "state": "error" if error else "done", "error": error})
         self._call_back(env, data, error)
 
+    def _wait_for_callback(self, failure):
+        """The result is here and its callback failed: it comes again, however long that takes."""
+        if self.state in OPEN:
+            self.write({"expires": False, "error": failure})
+
     def _call_back(self, env, data, error):
         if self.res_model:
             pass_back = json.loads(self.pass_back)
@@ -181,9 +186,8 @@ class Job(models.Model):
 
     @api.autovacuum
     def _gc_jobs(self):
-        self.search(
-            [("state", "not in", OPEN), ("write_date", "<", fields.Datetime.now() - KEEP)]
-        ).unlink()
+        old = ("write_date", "<", fields.Datetime.now() - KEEP)
+        self.search([old, "|", ("state", "not in", OPEN), ("expires", "=", False)]).unlink()
 
 
 def _shown(data):

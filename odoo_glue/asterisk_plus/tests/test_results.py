@@ -118,6 +118,19 @@ class TestResults(PbxCase):
         self.assertEqual(answer, ["failed", "ValueError: the callback is broken"])
         self.assertEqual(job.state, "sent")
 
+    def test_a_result_whose_callback_failed_reaches_it_after_the_jobs_time(self):
+        job, token = self.start(pass_back="raise")
+        job.expires = "2000-01-01"
+        self.receive([result("r", job.jid, token, PONG)])
+        self.env.flush_all()
+        with self.one_transaction():
+            self.env["asterisk_plus.job"]._cron_expire()
+        self.assertEqual((job.state, job.error), ("sent", "ValueError: the callback is broken"))
+        job.pass_back = '"mended"'
+        self.assertEqual(self.answers([result("r", job.jid, token, PONG)]), {"r": ["done"]})
+        self.assertEqual((job.state, job.error), ("done", False))
+        self.assertEqual([call[2:] for call in self.called], [(PONG, "raise"), (PONG, "mended")])
+
     def test_a_late_result_is_kept_with_the_job_and_calls_nobody(self):
         job, token = self.start()
         job.expires = "2000-01-01"
