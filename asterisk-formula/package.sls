@@ -18,11 +18,13 @@ asterisk-repository:
       and not salt['pkg.latest_version']('asterisk', refresh=false) %}
 
 asterisk-repository:
+  # Under test=True only the name is shown.
   test.fail_without_changes:
-    - comment: >-
+    - comment: &missing >-
         Debian {{ grains.osmajorrelease }} has no package asterisk. Either set
         asterisk:install:method to source, with the tarball's url and checksum in
         asterisk:install:source, or name a repository that has it in asterisk:install:repository.
+    - name: *missing
     - failhard: true
 {%- endif %}
 

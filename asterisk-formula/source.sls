@@ -9,10 +9,12 @@ include:
 {%- if grains.get('init') != 'systemd' %}
 
 asterisk-source:
+  # Under test=True only the name is shown.
   test.fail_without_changes:
-    - comment: >-
+    - comment: &unit >-
         asterisk:install:method source runs Asterisk by a systemd unit, and this host is under
         {{ grains.get('init', 'another') }}. Set it to package, or to none beside an Asterisk of your own.
+    - name: *unit
     - failhard: true
 {%- endif %}
 

@@ -80,6 +80,7 @@ def test_a_source_build_without_systemd_is_refused_with_the_way_out(host):
     host.set_pillar({"install": source()})
     chunk = host.low("asterisk-formula.source")["asterisk-source"]
     assert "this host is under openrc. Set it to package" in chunk["comment"]
+    assert chunk["name"] == chunk["comment"]
 
 
 def build(host, **more):
