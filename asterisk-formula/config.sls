@@ -4,6 +4,9 @@
 {%- set source = 'salt://asterisk-formula/files/conf.jinja' %}
 {%- set marker_start = '; Salt asterisk-formula begins' %}
 {%- set marker_end = '; Salt asterisk-formula ends' %}
+{#- The bridge keeps the last pillar that it took. #}
+{%- set gone = pillar.get('asterisk') is none and salt['file.file_exists'](
+      salt['file.join'](opts.cachedir, 'asterisk', 'settings.json')) %}
 
 include:
   - asterisk-formula.extensions
@@ -13,6 +16,16 @@ include:
 {%- endif %}
 {%- if asterisk.validate.lint %}
   - asterisk-formula.python
+{%- endif %}
+{%- if gone %}
+
+asterisk-pillar-gone:
+  # The defaults alone have no phone and no dialplan. Under test=True only the name is shown.
+  test.fail_without_changes:
+    - comment: &gone >-
+        This minion's pillar had a key asterisk and has none now, so no file is written: see the
+        pillar's top file. To have the defaults alone write asterisk: {} there.
+    - name: *gone
 {%- endif %}
 
 asterisk-config-tested:
@@ -32,6 +45,9 @@ asterisk-config-tested:
     - require:
       # The check of the pillar, too: under test=True its failhard stops nothing.
       - sls: asterisk-formula.extensions
+{%- if gone %}
+      - test: asterisk-pillar-gone
+{%- endif %}
 {%- if ours %}
       - sls: asterisk-formula.{{ asterisk.install.method }}
 {%- endif %}

@@ -133,6 +133,23 @@ def test_under_test_a_fault_in_the_pillar_is_told_once(host):
     assert told == ["asterisk-pillar"]
 
 
+def test_a_pillar_that_is_gone_takes_no_phone_away(host):
+    kept = host.salt.parent / "cache" / "asterisk" / "settings.json"
+    (host.pillar / "pbx.sls").write_text("{}")
+    assert "asterisk-pillar-gone" not in host.low("asterisk-formula.config")
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("{}")
+    try:
+        low = host.low("asterisk-formula.config")
+        assert low["asterisk-pillar-gone"]["fun"] == "fail_without_changes"
+        assert "has none now" in low["asterisk-pillar-gone"]["name"]
+        assert {"test": "asterisk-pillar-gone"} in low["asterisk-config-tested"]["require"]
+        host.set_pillar({})
+        assert "asterisk-pillar-gone" not in host.low("asterisk-formula.config")
+    finally:
+        kept.unlink()
+
+
 def test_pillar_example_has_no_faults_and_renders(host):
     host.set_pillar(yaml.safe_load((REPO / "pillar.example").read_text())["asterisk"])
     assert host.call("asterisk.settings_errors") == []
