@@ -78,9 +78,10 @@ def _endpoint(name, body, path):
         if not isinstance(part, dict):
             yield f"{path}:{key}: {is_a(part)}, not a mapping of keys to values"
             return
-    for key in ("username", "password"):
-        if not isinstance(parts.get("auth", {}).get(key), (str, type(None))):
-            # Not only the sure cases: nobody can tell 123 from an 0123 that YAML has shortened.
+    for key, right in (("username", (str, int, type(None))), ("password", (str, type(None)))):
+        value = parts.get("auth", {}).get(key)
+        if not isinstance(value, right) or isinstance(value, bool):
+            # Nobody can tell 123 from an 0123 that YAML has shortened, nor see it of a password.
             yield f"{path}:auth:{key}: it is not text, YAML may have changed it: put it in quotes"
             return
     trunk = "registration" in parts or "identify" in parts
