@@ -213,7 +213,8 @@ def test_what_yaml_has_read_otherwise_than_it_was_written_is_to_be_quoted(writte
 
 
 def test_a_number_is_the_name_of_a_phone_as_people_write_it():
-    assert problems({"endpoints": yaml.safe_load("{101: {auth: {username: 101}}}")}) == []
+    found = settings.resolve({"endpoints": yaml.safe_load("{101: {auth: {username: 101}}}")})
+    assert found["endpoints"] == {101: {"auth": {"username": 101}}}
 
 
 def test_a_wrong_type_is_told_in_yamls_words_whatever_salt_made_of_it():
